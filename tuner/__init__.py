@@ -1,0 +1,3 @@
+"""Auto-tuning sweep orchestrator for vLLM."""
+
+__version__ = "0.1.0"

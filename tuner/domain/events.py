@@ -1,0 +1,97 @@
+"""What a running study tells whoever watches: one event per phase, never a measurement's path."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tuner.domain.failure import Failure
+from tuner.domain.flags import FlagValue
+from tuner.domain.measurement import LoadPoint
+from tuner.domain.trial import Trial, TrialRole
+
+
+@dataclass(frozen=True, slots=True)
+class StudyStarted:
+    """The study is open; `measured` trials stood in it already."""
+
+    study: str
+    measured: int
+    trials: int | None
+    """The budget in trials, None when only time bounds it."""
+    seconds: float | None
+    """The budget in seconds from now, None when only trials bound it."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStarted:
+    """A trial was asked for and is feasible."""
+
+    number: int
+    role: TrialRole
+    flags: dict[str, FlagValue]
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStarted:
+    """A trial entered a phase: `start-up`, `warm-up`, `load point 2 of 5 (4 req/s)`, `stop`."""
+
+    number: int
+    phase: str
+    expected: float | None = None
+    """Seconds it should take, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Requests done so far in the current load point."""
+
+    number: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPointMeasured:
+    """A load point is measured."""
+
+    number: int
+    point: LoadPoint
+
+
+@dataclass(frozen=True, slots=True)
+class TrialFinished:
+    """A trial is stored and told."""
+
+    trial: Trial
+    best: int | None
+    """Number of the best trial so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRetried:
+    """A launch failed through the surroundings and is tried again."""
+
+    number: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFinished:
+    """The study ended; `reason` in words."""
+
+    reason: str
+    measured: int
+
+
+Event = (
+    StudyStarted
+    | TrialStarted
+    | PhaseStarted
+    | Progress
+    | LoadPointMeasured
+    | TrialFinished
+    | TrialRetried
+    | StudyFinished
+)
+Observer = Callable[[Event], None]

@@ -1,0 +1,114 @@
+"""Trials, launches and studies as they are stored and read back."""
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AwareDatetime
+
+from tuner.domain.base import Frozen
+from tuner.domain.failure import Failure
+from tuner.domain.flags import FlagValue
+from tuner.domain.measurement import Capacity, LoadPoint
+from tuner.domain.study import StudySpec
+
+
+class TrialRole(StrEnum):
+    """Where a trial's configuration came from."""
+
+    BASELINE = "baseline"
+    """Trial 0: vLLM's defaults, the tuned flags omitted."""
+    CANDIDATE = "candidate"
+    """Named by the user."""
+    SAMPLED = "sampled"
+
+
+class TrialState(StrEnum):
+    """What became of a trial."""
+
+    RUNNING = "running"
+    MEASURED = "measured"
+    """It has figures."""
+    FAILED = "failed"
+    """It could not be measured; `failure` says why."""
+    INFEASIBLE = "infeasible"
+    """Refused before a launch, by arithmetic or by vLLM's own rules."""
+    DUPLICATE = "duplicate"
+    """The same configuration, resolved as vLLM resolves it, was measured before."""
+    INTERRUPTED = "interrupted"
+    """The tuner stopped while it ran; it is asked again."""
+
+
+class Provenance(Frozen):
+    """What a launch ran on and with. None is unknown."""
+
+    device: str | None = None
+    """GPU model, or CPU model for a CPU engine."""
+    device_count: int | None = None
+    device_memory_bytes: int | None = None
+    driver: str | None = None
+    vllm_version: str | None = None
+    tuner_version: str | None = None
+    model_identity: str | None = None
+    """Hash of the model's configuration and weight names, or the hub revision."""
+    host_cpus: int | None = None
+    python: str | None = None
+    """Version of the interpreter that runs vLLM."""
+
+
+class Launch(Frozen):
+    """One life of a server process."""
+
+    id: int
+    trial_id: int
+    attempt: int
+    """1 for the trial's first launch."""
+    argv: tuple[str, ...]
+    log_path: str
+    started_at: AwareDatetime
+    ready_after: float | None = None
+    """Seconds from start to the first correct completion; None when it never came."""
+    ended_at: AwareDatetime | None = None
+    exit_code: int | None = None
+    """As the operating system gave it; negative is a signal."""
+    failure: Failure | None = None
+    resolved: dict[str, Any] = {}
+    """Settings in force, read from the server's log and metrics."""
+    provenance: Provenance = Provenance()
+
+
+class Trial(Frozen):
+    """One engine configuration of a study, with what was measured of it."""
+
+    id: int
+    """Optuna's trial id: the key of every table."""
+    number: int
+    """Position within the study, from 0."""
+    role: TrialRole
+    state: TrialState
+    flags: dict[str, FlagValue]
+    """The flags that distinguish this trial: the tuned ones, or a candidate's."""
+    resolved: dict[str, FlagValue | None] = {}
+    """The same settings as vLLM resolves them, defaults included."""
+    fingerprint: str = ""
+    """Hash of the resolved configuration: equal means the same server."""
+    duplicate_of: int | None = None
+    """Number of the trial that measured the same configuration."""
+    started_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
+    capacity: Capacity | None = None
+    values: dict[str, float] = {}
+    """Objective values, by objective name; empty unless measured."""
+    failure: Failure | None = None
+    load_points: tuple[LoadPoint, ...] = ()
+    launches: tuple[Launch, ...] = ()
+
+
+class Study(Frozen):
+    """A stored study."""
+
+    id: int
+    """Optuna's study id."""
+    name: str
+    spec: StudySpec
+    created_at: AwareDatetime
+    provenance: Provenance

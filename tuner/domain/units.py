@@ -1,0 +1,26 @@
+"""Durations and counts as people write them."""
+
+import re
+
+_DURATION = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>ms|s|min|m|h)?")
+_SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str | float, *, default_unit: str) -> float:
+    """Return seconds for `500ms`, `0.5s`, `2min`, `8h`, or a bare number in `default_unit`.
+
+    Raises:
+        ValueError: no such duration.
+    """
+    match = _DURATION.fullmatch(str(text).strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration: write it like 500ms, 0.5s, 2min or 8h")
+    return float(match["number"]) * _SECONDS[match["unit"] or default_unit]
+
+
+def format_ms(seconds: float) -> str:
+    """Return a latency for people: `7.3 ms`, `512 ms`, `2.1 s`."""
+    milliseconds = seconds * 1e3
+    if milliseconds >= 1000:  # noqa: PLR2004  # from a second on, seconds read better
+        return f"{seconds:.2f} s"
+    return f"{milliseconds:.0f} ms" if milliseconds >= 100 else f"{milliseconds:.1f} ms"  # noqa: PLR2004
