@@ -65,8 +65,8 @@ class Engine(Frozen):
 class LoadPlan(Frozen):
     """How a trial is loaded: the ladder of rates, and how long each load point lasts."""
 
-    rates: tuple[Annotated[float, Field(gt=0)], ...] = (1.0, 1.5, 2.0, 3.0, 4.0)
-    """Multiples of the target rate, climbed in order until the SLOs break; 1 must be among them."""
+    rates: tuple[Annotated[float, Field(gt=0)], ...] = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+    """Multiples of the target rate: from 1 upwards until the SLOs break; downwards only where the target itself broke."""
     duration: Seconds = 60.0
     """How long requests arrive at each load point."""
     min_requests: Annotated[int, Field(ge=1)] = 100
@@ -141,7 +141,7 @@ class StudySpec(Frozen):
     model: Annotated[str, Field(min_length=1)]
     """A local directory or a hub name."""
     engine: Engine = Engine()
-    target_rps: Annotated[float, Field(gt=0)]
+    target_rps: Annotated[float, Field(gt=0)] = 10.0
     """The requests per second the study is for."""
     candidates: tuple[FixedFlags, ...] = ()
     """Configurations to measure right after trial 0, such as the flags in use today."""

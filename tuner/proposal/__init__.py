@@ -1,0 +1,1 @@
+"""What to try next: Optuna's ask and tell. The only package that imports Optuna."""
