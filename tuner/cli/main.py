@@ -1,0 +1,60 @@
+"""`tuner`: the commands put together, and the one place where an error becomes a message and an exit code."""
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from tuner import __version__
+from tuner.cli import answers, files, run
+from tuner.domain.errors import TunerError
+
+_INTERNAL_ERROR = 1
+
+app = typer.Typer(
+    name="tuner",
+    help="Find the vLLM flags to deploy: real servers, real load, measured overnight.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+run.register(app)
+answers.register(app)
+files.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tuner {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Find the vLLM flags to deploy: real servers, real load, measured overnight."""
+
+
+def main() -> None:
+    """Run the command line; a `TunerError` becomes its message and its exit code."""
+    try:
+        app()
+    except TunerError as error:
+        sys.stderr.write(f"tuner: {error}\n")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_INTERNAL_ERROR)
+    except Exception as error:  # noqa: BLE001  # the boundary: a person gets one line, TUNER_DEBUG the traceback
+        if os.environ.get("TUNER_DEBUG"):
+            traceback.print_exc()
+        sys.stderr.write(f"tuner: internal error, {type(error).__name__}: {error}\n")
+        sys.stderr.write("Nothing measured is lost. TUNER_DEBUG=1 shows the traceback; please report it.\n")
+        sys.exit(_INTERNAL_ERROR)

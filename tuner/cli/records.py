@@ -1,0 +1,47 @@
+"""What `--json` prints of studies and trials: stable keys, latencies in milliseconds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tuner.analysis.best import point_figures
+from tuner.analysis.figures import point_at
+from tuner.domain.flags import serve_command
+from tuner.domain.trial import Study, Trial, TrialState
+
+
+def study_record(study: Study, trials: Sequence[Trial]) -> dict[str, Any]:
+    """Return a study with the number of its trials by state."""
+    return {
+        "study": study.name,
+        "model": study.spec.model,
+        "target_rps": study.spec.target_rps,
+        "slos": [str(slo) for slo in study.spec.slos],
+        "objectives": list(study.spec.objectives),
+        "created_at": study.created_at.isoformat(),
+        "provenance": study.provenance.model_dump(mode="json"),
+        "workload": study.spec.workload.model_dump(mode="json"),
+        "workload_id": study.spec.workload.identity,
+        "trials": {str(state): sum(trial.state is state for trial in trials) for state in TrialState},
+    }
+
+
+def trial_record(study: Study, trial: Trial) -> dict[str, Any]:
+    """Return a trial with its load points and launches."""
+    at_target = point_at(trial.load_points, study.spec.target_rps)
+    return {
+        "study": study.name,
+        "trial": trial.number,
+        "role": str(trial.role),
+        "state": str(trial.state),
+        "flags": trial.flags,
+        "resolved": trial.resolved,
+        "duplicate_of": trial.duplicate_of,
+        "command": serve_command(study.spec.model, {**study.spec.base_flags(), **trial.flags}),
+        "capacity_rps": trial.capacity.rps if trial.capacity else None,
+        "capacity_upper_rps": trial.capacity.upper_rps if trial.capacity else None,
+        "values": trial.values,
+        "failure": trial.failure.model_dump(mode="json") if trial.failure else None,
+        "at_target": point_figures(at_target).model_dump(mode="json") if at_target else None,
+        "load_points": [point.model_dump(mode="json") for point in trial.load_points],
+        "launches": [launch.model_dump(mode="json") for launch in trial.launches],
+    }

@@ -1,0 +1,244 @@
+"""`tuner run` and `tuner resume`: a study from the command line, with signals that end it cleanly."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tuner.cli.options import DEFAULT_DATABASE, Database, SloOptions
+from tuner.domain.errors import InputError, SurroundingsError
+
+if TYPE_CHECKING:
+    from tuner.domain.study import StudySpec
+
+_SIGNALLED = 128
+
+StudyFile = Annotated[Path | None, typer.Argument(help="The study file (see `tuner init`).", metavar="[STUDY.yaml]")]
+Trials = Annotated[int | None, typer.Option("--trials", help="End after this many trials, trial 0 included.")]
+Hours = Annotated[float | None, typer.Option("--hours", help="End after this many hours of measuring.")]
+Until = Annotated[str | None, typer.Option("--until", help="End at this local time, such as 07:00.", metavar="HH:MM")]
+VllmPython = Annotated[str | None, typer.Option("--vllm-python", help="The interpreter that has vLLM.", metavar="PATH")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("run", epilog=_RUN_EXAMPLES)(run)
+    app.command("resume", epilog=_RESUME_EXAMPLES)(resume)
+
+
+_RUN_EXAMPLES = """Examples:
+
+tuner run study.yaml --until 07:00
+
+tuner run --model Qwen/Qwen3-8B --search-space scheduler --target-rps 10 --slo ttft_p95=500ms --hours 8
+"""
+_RESUME_EXAMPLES = """Examples:
+
+tuner resume qwen3-8b-scheduler
+
+tuner resume qwen3-8b-scheduler --trials 90
+"""
+
+
+def run(  # options are what a command has
+    file: StudyFile = None,
+    study: Annotated[str | None, typer.Option("--study", help="The study's name.", metavar="NAME")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="A local directory or a hub name.")] = None,
+    search_space: Annotated[
+        str | None, typer.Option("--search-space", help="A shipped space by name, or a file.", metavar="SPACE")
+    ] = None,
+    target_rps: Annotated[float | None, typer.Option("--target-rps", help="Requests/s the study is for.")] = None,
+    slo: SloOptions = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option("--objective", help="capacity_rps, or a percentile such as ttft_p95; up to three."),
+    ] = None,
+    candidate: Annotated[
+        list[str] | None,
+        typer.Option("--candidate", help="Flags to measure right after the defaults, as one quoted line."),
+    ] = None,
+    engine_flags: Annotated[
+        str | None, typer.Option("--engine-flags", help="Flags of every launch, as one quoted line.", metavar="FLAGS")
+    ] = None,
+    vllm_python: VllmPython = None,
+    input_tokens: Annotated[int | None, typer.Option("--input-tokens", help="Prompt tokens per request.")] = None,
+    output_tokens: Annotated[int | None, typer.Option("--output-tokens", help="Output tokens per request.")] = None,
+    sampler: Annotated[str | None, typer.Option("--sampler", help="tpe, random or gp.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of everything random.")] = None,
+    trials: Trials = None,
+    hours: Hours = None,
+    until: Until = None,
+    db: Database = DEFAULT_DATABASE,
+) -> None:
+    """Run a study: start vLLM with one configuration after another, load it, measure it, store it.
+
+    Trial 0 is vLLM's own defaults. A study of this name that is stored already goes on to its budget. Flags override
+    the file.
+    """
+    overrides: dict[str, Any] = {
+        "study": study,
+        "model": model,
+        "search_space": search_space,
+        "target_rps": target_rps,
+        "slos": slo_mapping(slo),
+        "objectives": objective,
+        "candidates": candidate,
+        "engine": {"flags": engine_flags, "vllm_python": vllm_python},
+        "workload": {"input_tokens": input_tokens, "output_tokens": output_tokens},
+        "sampler": {"name": sampler, "seed": seed},
+        "budget": {"trials": trials, "hours": hours, "until": until},
+    }
+    _run(spec_from(file, overrides), db)
+
+
+def resume(
+    study: Annotated[str, typer.Argument(help="The study's name.", metavar="STUDY")],
+    trials: Trials = None,
+    hours: Hours = None,
+    until: Until = None,
+    vllm_python: VllmPython = None,
+    db: Database = DEFAULT_DATABASE,
+) -> None:
+    """Go on with a stored study after any stop, planned or not, up to its budget."""
+    from tuner.store.location import DatabaseLocation
+    from tuner.store.reader import open_reader
+
+    with open_reader(DatabaseLocation.parse(db)) as reader:
+        stored = reader.study(study)
+        names = ", ".join(each.name for each in reader.studies()) or "none"
+    if stored is None:
+        raise InputError(f"no study named {study!r} in it; there are: {names}", where=db)
+    spec = stored.spec
+    budget = {name: value for name, value in (("trials", trials), ("hours", hours), ("until", until)) if value}
+    _run(with_changes(spec, {"budget": budget, "engine": {"vllm_python": vllm_python} if vllm_python else {}}), db)
+
+
+def slo_mapping(texts: list[str] | None) -> dict[str, str] | None:
+    """Return `--slo` options as the study file writes them.
+
+    Raises:
+        InputError: one has no limit.
+    """
+    if not texts:
+        return None
+    parted = [text.partition("=") for text in texts]
+    if any(not equals for _, equals, _ in parted):
+        raise InputError("an SLO has a name and a limit, such as ttft_p95=500ms", where="--slo")
+    return {name: limit for name, _, limit in parted}
+
+
+def spec_from(file: Path | None, overrides: dict[str, Any]) -> "StudySpec":
+    """Return the study of a file with the command line's flags laid over it, or of the flags alone.
+
+    Raises:
+        InputError: neither says enough, or one says something impossible.
+    """
+    from tuner.space.yaml_file import read_yaml
+    from tuner.study.file import study_from
+
+    data = dict(read_yaml(file)) if file is not None else {}
+    if file is None and not overrides["model"]:
+        raise InputError("name a study file, or at least --model, --search-space and --slo", where="tuner run")
+    data = _laid_over(data, overrides)
+    if "study" not in data:
+        data["study"] = default_name(data)
+    return study_from(
+        data, source=str(file) if file else "command line", relative_to=file.parent if file else Path.cwd()
+    )
+
+
+def _laid_over(data: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(data)
+    for key, value in overrides.items():
+        if isinstance(value, dict) and key != "slos":
+            given = {name: part for name, part in value.items() if part is not None}  # pyright: ignore[reportUnknownVariableType]
+            if given:
+                merged[key] = {**(merged.get(key) or {}), **given}
+        elif value:
+            merged[key] = value
+    return merged
+
+
+def default_name(data: dict[str, Any]) -> str:
+    """Return a study's name made of its model and search space: `qwen3-8b-scheduler`."""
+    parts = [Path(str(data.get("model", "study"))).name, Path(str(data.get("search_space", ""))).stem]
+    kept = ["".join(letter if letter.isalnum() or letter in "._" else "-" for letter in part) for part in parts]
+    return "-".join(part.strip("-.").lower() for part in kept if part)[:64] or "study"
+
+
+def with_changes(spec: "StudySpec", changes: dict[str, dict[str, Any]]) -> "StudySpec":
+    """Return the spec with some keys of its sections replaced, validated anew.
+
+    Raises:
+        InputError: a new value is impossible.
+    """
+    from pydantic import ValidationError
+
+    from tuner.domain.problems import explain
+    from tuner.domain.study import StudySpec
+
+    data = spec.model_dump()
+    for section, values in changes.items():
+        data[section] |= values
+    try:
+        return StudySpec.model_validate(data)
+    except ValidationError as error:
+        raise explain(error, source="command line", model=StudySpec) from error
+
+
+def _run(spec: "StudySpec", db: str) -> None:
+    from tuner.cli.console import stderr
+    from tuner.cli.progress import progress
+    from tuner.store.location import DatabaseLocation
+    from tuner.study.session import run_session
+
+    console = stderr()
+    with progress(console, now=lambda: datetime.now().astimezone()) as (observe, say):
+        session = run_session(
+            spec,
+            DatabaseLocation.parse(db),
+            cwd=Path.cwd(),
+            environ=os.environ,
+            notify=observe,
+            on_line=say,
+        )
+        ended_by = asyncio.run(_until_signalled(session))
+    option = "" if db == DEFAULT_DATABASE else f" --db {db}"
+    if ended_by is not None:
+        console.print(f"Stopped. Nothing measured is lost; `tuner resume {spec.study}{option}` goes on from here.")
+        raise typer.Exit(_SIGNALLED + ended_by)
+    console.print(
+        f"`tuner best --study {spec.study} --target-rps {spec.target_rps:g}{option}` says what to deploy.",
+        soft_wrap=True,
+    )
+
+
+async def _until_signalled(session: Coroutine[Any, Any, str]) -> signal.Signals | None:
+    """Run the session; return the signal that ended it, None when it ended by itself.
+
+    The first signal ends the current trial cleanly, a second one skips the polite part of stopping the server.
+    """
+    task = asyncio.ensure_future(session)
+    received: list[signal.Signals] = []
+
+    def interrupt(number: signal.Signals) -> None:
+        received.append(number)
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, interrupt, number)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        return received[0]
+    except OSError as error:
+        raise SurroundingsError(str(error)) from error
+    return None

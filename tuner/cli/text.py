@@ -1,0 +1,102 @@
+"""Figures and configurations as short text. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tuner.domain.flags import Flags, format_value
+from tuner.domain.trial import Trial, TrialRole, TrialState
+from tuner.domain.units import format_ms
+
+if TYPE_CHECKING:
+    from tuner.domain.measurement import Capacity
+
+NOTHING = "–"
+
+
+def flags_text(flags: Flags) -> str:
+    """Return a configuration in one line; vLLM's defaults where nothing is changed."""
+    if not flags:
+        return "vLLM's defaults"
+    return ", ".join(
+        f"{name} {format_value(value).lower() if isinstance(value, bool) else shorter(value)}"
+        for name, value in flags.items()
+    )
+
+
+def shorter(value: float | str) -> str:
+    """Return a flag's value for people: floats with four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def rate_text(rate: float | None) -> str:
+    """Return a rate in requests per second."""
+    return NOTHING if rate is None else f"{rate:g} req/s"
+
+
+def latency_text(seconds: float | None) -> str:
+    """Return a latency, a dash where it is unknown."""
+    return NOTHING if seconds is None else format_ms(seconds)
+
+
+def milliseconds_text(milliseconds: float | None) -> str:
+    """Return a latency given in milliseconds, a dash where it is unknown."""
+    return NOTHING if milliseconds is None else format_ms(milliseconds / 1e3)
+
+
+def capacity_text(capacity: "Capacity | None") -> str:
+    """Return a capacity: `6 req/s`, `≥ 8 req/s` where no rate broke, `< 2 req/s` where even the lowest did."""
+    if capacity is None:
+        return NOTHING
+    return bounds_text(capacity.rps, capacity.upper_rps)
+
+
+def bounds_text(rps: float, upper_rps: float | None) -> str:
+    """Return a capacity given by its bounds."""
+    if upper_rps is None:
+        return f"≥ {rps:g} req/s"
+    return f"{rps:g} req/s" if rps > 0 else f"< {upper_rps:g} req/s"
+
+
+def role_text(role: TrialRole) -> str:
+    """Return where a configuration came from, in a word."""
+    return {TrialRole.BASELINE: "defaults", TrialRole.CANDIDATE: "candidate", TrialRole.SAMPLED: "sampled"}[role]
+
+
+def outcome_text(trial: Trial) -> str:
+    """Return what became of a trial, in a few words."""
+    if trial.state is TrialState.DUPLICATE:
+        return f"same as trial {trial.duplicate_of}"
+    if trial.failure is not None:
+        return f"{trial.state}: {trial.failure.kind}"
+    return str(trial.state)
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration: `42 s`, `3 min 20 s`, `7 h 05 min`."""
+    whole = round(max(seconds, 0))
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def clock_text(moment: datetime) -> str:
+    """Return a moment as local time of day."""
+    return moment.astimezone().strftime("%H:%M:%S")
+
+
+def date_text(moment: datetime) -> str:
+    """Return a moment as local date and time."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def plural(count: int, noun: str) -> str:
+    """Return `1 trial`, `3 trials`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Return the parts that are not empty, separated by middle dots."""
+    return " · ".join(part for part in parts if part)

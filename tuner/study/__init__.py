@@ -1,0 +1,1 @@
+"""One trial, the loop, budgets, resume and answers: the only composer of the stages."""
