@@ -27,7 +27,7 @@ def study_record(study: Study, trials: Sequence[Trial]) -> dict[str, Any]:
 
 def trial_record(study: Study, trial: Trial) -> dict[str, Any]:
     """Return a trial with its load points and launches."""
-    at_target = point_at(trial.load_points, study.spec.target_rps)
+    at_target = point_at(trial.judged_points, study.spec.target_rps)
     return {
         "study": study.name,
         "trial": trial.number,

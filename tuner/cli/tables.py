@@ -167,7 +167,7 @@ def _settings(trial: Trial, names: Sequence[str]) -> list[str]:
 
 
 def _figures(study: Study, trial: Trial) -> list[str]:
-    point = point_at(trial.load_points, study.spec.target_rps)
+    point = point_at(trial.judged_points, study.spec.target_rps)
     if point is None or trial.state is not TrialState.MEASURED:
         return [NOTHING] * 5 + [outcome_text(trial)]
     summary = point.summary

@@ -1,8 +1,9 @@
 """A small, safe expression language over flags, for conditions and constraints of a search space.
 
 `max-num-batched-tokens >= max-num-seqs`, `enable-chunked-prefill and max-num-seqs <= 256`, `dtype in ['a', 'b']`.
-Flag names keep their hyphens; a minus sign stands between spaces. The text is parsed with `ast` and walked node by
-node: nothing is evaluated by Python, no attribute is read, and only `min`, `max` and `abs` can be called.
+Flag names keep their hyphens; a minus sign stands between spaces. The text is cut into the tokens of this language,
+parsed with `ast` and walked node by node: nothing is evaluated by Python, no attribute is read, only `min`, `max` and
+`abs` can be called, and arithmetic takes numbers only.
 """
 
 import ast
@@ -12,14 +13,22 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from tuner.domain.flags import FLAG_NAME, Flags, FlagValue
 
 _LONGEST = 500
 _DEEPEST = 20
-_TOKEN = re.compile(rf"'[^']*'|\"[^\"]*\"|(?<![\w.-]){FLAG_NAME.pattern}(?![\w-])")
-_WORDS = frozenset({"and", "or", "not", "in", "is", "min", "max", "abs", "true", "false"})
+_TOKEN = re.compile(
+    rf"""(?P<space>\s+)
+    | (?P<text>'[^'\\\r\n]*'|"[^"\\\r\n]*")
+    | (?P<number>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w.]))
+    | (?P<word>{FLAG_NAME.pattern}(?![\w.-]))
+    | (?P<mark>==|!=|<=|>=|//|[-+*/%<>()\[\],])
+    """,
+    re.VERBOSE,
+)
+_WORDS = frozenset({"and", "or", "not", "in", "min", "max", "abs"})
 _CONSTANTS = {"true": "True", "false": "False"}
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -54,9 +63,9 @@ class Expression:
             ValueError: the text is no expression of this language; the message says which part.
         """
         self.text = text
-        mangled, self._flag_of = _mangle(text)
-        self._body = _parse(mangled, text)
-        _check(self._body, frozenset(self._flag_of), 0)
+        code, self._flag_of = _translate(text)
+        self._body = _parse(code, text)
+        _check(self._body, 0)
         self.names = frozenset(self._flag_of.values())
 
     def evaluate(self, flags: Flags) -> FlagValue | None:
@@ -70,7 +79,7 @@ class Expression:
         values = {identifier: flags[name] for identifier, name in self._flag_of.items()}
         try:
             return _evaluate(self._body, values)
-        except (TypeError, ZeroDivisionError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise ValueError(f"{self.text!r} can't be evaluated: {error}") from error
 
     def holds(self, flags: Flags) -> bool:
@@ -85,37 +94,52 @@ def expression(text: str) -> Expression:
     return Expression(text)
 
 
-def _mangle(text: str) -> tuple[str, dict[str, str]]:
-    flag_of: dict[str, str] = {}
-
-    def replace(match: re.Match[str]) -> str:
-        word = match[0]
-        if word[0] in "'\"" or word in _WORDS:
-            return _CONSTANTS.get(word, word)
-        identifier = "f_" + re.sub(r"[-.]", "_", word)
-        flag_of[identifier] = word
-        return identifier
-
-    return _TOKEN.sub(replace, text), flag_of
-
-
-def _parse(mangled: str, text: str) -> ast.expr:
+def _translate(text: str) -> tuple[str, dict[str, str]]:
+    """Return Python's spelling of the text, token by token, and the flag behind each of its identifiers."""
     if len(text) > _LONGEST:
         raise ValueError(f"an expression of {len(text)} characters: the limit is {_LONGEST}")
+    identifiers: dict[str, str] = {}
+    pieces: list[str] = []
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise ValueError(_not_understood(text, position))
+        pieces.append(_piece(match, identifiers))
+        position = match.end()
+    return "".join(pieces).strip(), {identifier: name for name, identifier in identifiers.items()}
+
+
+def _piece(match: re.Match[str], identifiers: dict[str, str]) -> str:
+    word = match[0]
+    if match["space"]:
+        return " "
+    if not match["word"] or word in _WORDS:
+        return word
+    return _CONSTANTS.get(word) or identifiers.setdefault(word, f"f{len(identifiers)}")
+
+
+def _not_understood(text: str, position: int) -> str:
+    rest = text[position:].split(maxsplit=1)[0][:40]
+    if re.match(r"[A-Za-z_]", rest):
+        return f"{rest!r} is no flag name: write it as vLLM does, such as max-num-seqs"
+    return f"{rest!r} can't be used in an expression"
+
+
+def _parse(code: str, text: str) -> ast.expr:
     try:
-        return ast.parse(mangled.strip(), mode="eval").body
-    except (SyntaxError, RecursionError, MemoryError) as error:
+        return ast.parse(code, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"{text!r} is no expression: write it like max-num-batched-tokens >= max-num-seqs") from error
 
 
-def _check(node: ast.AST, names: frozenset[str], depth: int) -> None:
+def _check(node: ast.AST, depth: int) -> None:
     if depth > _DEEPEST:
         raise ValueError("the expression is nested too deeply")
-    if not _is_allowed(node, names):
-        what = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
-        raise ValueError(f"{what!r} can't be used here")
+    if not _is_allowed(node):
+        raise ValueError(f"a {type(node).__name__.lower()} can't be used here: only min, max and abs can be called")
     for child in _children(node):
-        _check(child, names, depth + 1)
+        _check(child, depth + 1)
 
 
 def _children(node: ast.AST) -> list[ast.AST]:
@@ -124,12 +148,12 @@ def _children(node: ast.AST) -> list[ast.AST]:
     return [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr_context)]
 
 
-def _is_allowed(node: ast.AST, names: frozenset[str]) -> bool:
+def _is_allowed(node: ast.AST) -> bool:
     match node:
         case ast.Constant(value=value):
             return isinstance(value, (bool, int, float, str))
         case ast.Name(id=identifier):
-            return identifier in names
+            return identifier not in _CALLS
         case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]):
             return function in _CALLS and bool(arguments)
         case ast.BoolOp() | ast.BinOp() | ast.UnaryOp() | ast.Compare() | ast.List() | ast.Tuple():
@@ -151,7 +175,7 @@ def _evaluate(node: ast.AST, values: Mapping[str, FlagValue]) -> Any:  # noqa: A
         case ast.BoolOp(values=parts):
             return any(_evaluate(part, values) for part in parts)
         case ast.BinOp(left=left, op=operation, right=right):
-            return _BINARY[type(operation)](_evaluate(left, values), _evaluate(right, values))
+            return _BINARY[type(operation)](_number(_evaluate(left, values)), _number(_evaluate(right, values)))
         case ast.UnaryOp(op=operation, operand=operand):
             return _UNARY[type(operation)](_evaluate(operand, values))
         case ast.Compare():
@@ -162,6 +186,13 @@ def _evaluate(node: ast.AST, values: Mapping[str, FlagValue]) -> Any:  # noqa: A
             return [_evaluate(part, values) for part in parts]
         case _:
             raise AssertionError(f"unchecked node {node!r}")
+
+
+def _number(value: Any) -> Any:  # noqa: ANN401
+    # Python would repeat and format texts without bound: 'a' * 999999999, '%999999999d' % 1.
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is not a number")
+    return value
 
 
 def _compare(node: ast.Compare, values: Mapping[str, FlagValue]) -> bool:
@@ -179,5 +210,5 @@ def _valid(text: str) -> str:
     return text
 
 
-ExpressionText = Annotated[str, AfterValidator(_valid)]
+ExpressionText = Annotated[str, AfterValidator(_valid), Field(max_length=_LONGEST)]
 """The text of a valid expression."""

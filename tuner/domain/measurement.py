@@ -118,7 +118,9 @@ class LoadPoint(Frozen):
     """One measured interval of a launch: its arrivals and its figures, without the raw records."""
 
     index: Annotated[int, Field(ge=0)]
-    """Position within the trial, from 0."""
+    """Position within the trial, from 0, counted on over its launches."""
+    attempt: Annotated[int, Field(ge=1)] = 1
+    """Which of the trial's launches measured it."""
     arrivals: Arrivals
     requests: int
     seed: int

@@ -6,13 +6,14 @@ latencies does (that is what goodput counts; the percentile plays no part there)
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Any, cast
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from tuner.domain.base import Frozen
-from tuner.domain.units import format_ms, parse_duration
+from tuner.domain.units import DURATION_SCHEMA, format_ms, parse_duration
 
 
 class Latency(StrEnum):
@@ -33,6 +34,9 @@ class Percentile(StrEnum):
     P95 = "p95"
     P99 = "p99"
 
+
+SLO_NAMES = tuple(f"{latency}_{percentile}" for latency in Latency for percentile in Percentile)
+"""Every name that an SLO or a latency objective can have: `ttft_mean` to `e2e_p99`."""
 
 _NAME = re.compile(r"(?P<latency>ttft|tpot|itl|e2e)_(?P<percentile>mean|p50|p90|p95|p99)")
 
@@ -74,7 +78,10 @@ def make_slo(name: str, limit: str | float) -> Slo:
         ValueError: no such latency, percentile or duration, or a limit of zero.
     """
     latency, percentile = split_name(name)
-    seconds = parse_duration(limit, default_unit="ms")
+    try:
+        seconds = parse_duration(limit, default_unit="ms")
+    except ValueError as error:
+        raise ValueError(f"the limit of {name}: {error}") from error
     if seconds <= 0:
         raise ValueError(f"the limit of {name} must be above zero")
     return Slo(latency=latency, percentile=percentile, limit=seconds)
@@ -88,8 +95,11 @@ def split_name(name: str) -> tuple[Latency, Percentile]:
     """
     match = _NAME.fullmatch(name)
     if match is None:
+        nearest = get_close_matches(name, SLO_NAMES, n=1)
+        hint = f" (nearest: {nearest[0]})" if nearest else ""
         raise ValueError(
-            f"{name!r} is no latency percentile: one of ttft, tpot, itl, e2e, then _mean, _p50, _p90, _p95 or _p99"
+            f"{name!r} is no latency percentile{hint}: "
+            "one of ttft, tpot, itl, e2e, then _mean, _p50, _p90, _p95 or _p99"
         )
     return Latency(match["latency"]), Percentile(match["percentile"])
 
@@ -98,8 +108,17 @@ def _from_mapping(value: Any) -> Any:  # noqa: ANN401  # pydantic hands over wha
     if isinstance(value, Mapping):
         items = cast("Mapping[Any, Any]", value)
         return tuple(make_slo(str(name), limit) for name, limit in items.items())
-    return value
+    if not isinstance(value, (tuple, list)):
+        raise ValueError("must be a mapping such as ttft_p95: 500ms")  # noqa: TRY004  # pydantic reports ValueErrors
+    return cast("Any", value)
 
 
-Slos = Annotated[tuple[Slo, ...], BeforeValidator(_from_mapping)]
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": dict.fromkeys(SLO_NAMES, DURATION_SCHEMA),
+    "additionalProperties": False,
+    "minProperties": 1,
+}
+
+Slos = Annotated[tuple[Slo, ...], BeforeValidator(_from_mapping), WithJsonSchema(_SCHEMA)]
 """A set of objectives; a study file writes it as a mapping (`ttft_p95: 500ms`)."""

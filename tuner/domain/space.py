@@ -1,28 +1,44 @@
 """Search spaces: parameters named by vLLM's flags, their conditions, and the constraints between them."""
 
 import math
-from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from tuner.domain.base import Frozen
 from tuner.domain.expression import ExpressionText, expression
-from tuner.domain.flags import Flags, FlagValue, tunable_name
+from tuner.domain.flags import (
+    FLAG_KEY_SCHEMA,
+    FLAG_VALUE_SCHEMA,
+    Flags,
+    FlagValue,
+    canonical_name,
+    normal_value,
+    tunable_name,
+)
 
-TunableName = Annotated[str, AfterValidator(tunable_name)]
+TunableName = Annotated[str, AfterValidator(tunable_name), WithJsonSchema(FLAG_KEY_SCHEMA)]
+
+_Choice = Annotated[
+    FlagValue, AfterValidator(lambda value: normal_value("choices", value)), WithJsonSchema(FLAG_VALUE_SCHEMA)
+]
 
 
 class _Parameter(Frozen):
     only_when: ExpressionText | None = None
     """The parameter is proposed only where this holds; elsewhere its flag is omitted."""
     description: str = ""
+    """Why it is worth tuning, for people."""
 
 
 class _Range(_Parameter):
-    low: float
-    high: float
-    log: bool = False
+    low: Annotated[float, Field(strict=True, allow_inf_nan=False)]
+    """The smallest value."""
+    high: Annotated[float, Field(strict=True, allow_inf_nan=False)]
+    """The largest value."""
+    log: Annotated[bool, Field(strict=True)] = False
+    """Whether ratios matter rather than differences: 16, 32, 64 stand equally far apart."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -37,14 +53,20 @@ class IntParameter(_Range):
     """A whole number in [low, high]; `log` and `step` exclude each other."""
 
     type: Literal["int"]
-    low: int  # pyright: ignore[reportIncompatibleVariableOverride]
-    high: int  # pyright: ignore[reportIncompatibleVariableOverride]
-    step: Annotated[int, Field(ge=1)] = 1
+    low: Annotated[int, Field(strict=True)]  # pyright: ignore[reportIncompatibleVariableOverride]
+    """The smallest value."""
+    high: Annotated[int, Field(strict=True)]  # pyright: ignore[reportIncompatibleVariableOverride]
+    """The largest value."""
+    step: Annotated[int, Field(strict=True, ge=1)] = 1
+    """The distance between neighbouring values."""
 
     @model_validator(mode="after")
     def _has_one_scale(self) -> Self:
         if self.log and self.step != 1:
             raise ValueError("log and step exclude each other")
+        rest = (self.high - self.low) % self.step
+        if rest:
+            raise ValueError(f"steps of {self.step} from {self.low} end at {self.high - rest}, not at {self.high}")
         return self
 
 
@@ -52,14 +74,16 @@ class FloatParameter(_Range):
     """A real number in [low, high]; `log` and `step` exclude each other."""
 
     type: Literal["float"]
-    step: Annotated[float, Field(gt=0)] | None = None
+    step: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] | None = None
+    """The distance between neighbouring values; without it, every value."""
 
     @model_validator(mode="after")
     def _has_one_scale(self) -> Self:
         if self.log and self.step is not None:
             raise ValueError("log and step exclude each other")
-        if not (math.isfinite(self.low) and math.isfinite(self.high)):
-            raise ValueError("low and high must be finite")
+        steps = (self.high - self.low) / self.step if self.step else 0.0
+        if not math.isclose(steps, round(steps), rel_tol=1e-9, abs_tol=1e-9):
+            raise ValueError(f"high ({self.high:g}) is not a whole number of steps of {self.step:g} above {self.low:g}")
         return self
 
 
@@ -67,7 +91,8 @@ class CategoricalParameter(_Parameter):
     """One of the listed values."""
 
     type: Literal["categorical"]
-    choices: Annotated[tuple[FlagValue, ...], Field(min_length=1)]
+    choices: Annotated[tuple[_Choice, ...], Field(min_length=1)]
+    """The values."""
 
     @model_validator(mode="after")
     def _has_no_twins(self) -> Self:
@@ -89,9 +114,18 @@ class SearchSpace(Frozen):
     """The parameters of a study, in the order in which they are proposed, and what must hold between them."""
 
     description: str = ""
+    """What the space is for, for people."""
     parameters: Annotated[dict[TunableName, Parameter], Field(min_length=1)]
+    """Flag to range or choices. A parameter's condition can read those above it."""
     constraints: tuple[ExpressionText, ...] = ()
     """Expressions over parameters that every proposed configuration satisfies; one that reads an omitted flag holds."""
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _name_each_once(cls, parameters: Any) -> Any:  # noqa: ANN401  # pydantic hands over whatever the file held
+        if isinstance(parameters, Mapping):
+            _refuse_two_spellings([name for name in cast("Mapping[Any, Any]", parameters) if isinstance(name, str)])
+        return cast("Any", parameters)
 
     @model_validator(mode="after")
     def _refers_to_itself_only(self) -> Self:
@@ -123,6 +157,18 @@ def is_active(parameter: Parameter, flags: Flags) -> bool:
     if parameter.only_when is None:
         return True
     return bool(expression(parameter.only_when).evaluate(flags))
+
+
+def _refuse_two_spellings(names: list[str]) -> None:
+    spelling: dict[str, str] = {}
+    for name in names:
+        try:
+            canonical = canonical_name(name)
+        except ValueError:
+            continue  # reported with its own reason
+        if canonical in spelling:
+            raise ValueError(f"{spelling[canonical]} and {name} are the same flag")
+        spelling[canonical] = name
 
 
 def _known(names: frozenset[str], known: set[str], where: str, what: str) -> None:

@@ -2,22 +2,26 @@
 
 import hashlib
 import re
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from tuner.domain.base import Frozen
 from tuner.domain.flags import FixedFlags
-from tuner.domain.slo import Slo, Slos, split_name
+from tuner.domain.slo import SLO_NAMES, Slo, Slos
 from tuner.domain.space import SearchSpace
-from tuner.domain.units import parse_duration
-from tuner.domain.workload import Workload
+from tuner.domain.units import DURATION_SCHEMA, parse_duration
+from tuner.domain.workload import Positive, Workload
 
 _STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY|CREDENTIAL", re.IGNORECASE)
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):[0-5]\d")
 CAPACITY = "capacity_rps"
+_OBJECTIVES = (CAPACITY, *SLO_NAMES)
 
 
 def _study_name(name: str) -> str:
@@ -26,14 +30,34 @@ def _study_name(name: str) -> str:
     return name
 
 
-StudyName = Annotated[str, AfterValidator(_study_name)]
+StudyName = Annotated[
+    str, AfterValidator(_study_name), WithJsonSchema({"type": "string", "pattern": f"^{_STUDY_NAME.pattern}$"})
+]
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+
+
+def _model_name(name: str) -> str:
+    if not name.strip() or name.startswith("-") or _CONTROL.search(name):
+        raise ValueError(f"{name!r} is neither a directory nor a hub name such as Qwen/Qwen3-8B")
+    return name
+
+
+ModelName = Annotated[str, AfterValidator(_model_name), WithJsonSchema({"type": "string", "pattern": "^[^-]"})]
 
 
 def _seconds(value: Any) -> Any:  # noqa: ANN401  # pydantic hands over whatever the file held
     return parse_duration(value, default_unit="s") if isinstance(value, (str, int, float)) else value
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+def _text_of_number(value: Any) -> Any:  # noqa: ANN401
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+EnvValue = Annotated[str, BeforeValidator(_text_of_number), WithJsonSchema({"type": ["string", "integer"]})]
+"""A value of the environment; a whole number needs no quotes."""
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0), WithJsonSchema(DURATION_SCHEMA)]
 """A duration: `30s`, `5min`, or a bare number of seconds."""
 
 
@@ -44,14 +68,29 @@ class Engine(Frozen):
     """Path of the interpreter; without it `.venv-vllm`, this interpreter and `vllm` on PATH are tried."""
     flags: FixedFlags = {}
     """Flags of every launch, trial 0 included: a mapping or one line of text."""
-    env: dict[str, str] = {}
+    env: dict[str, EnvValue] = {}
     """Environment of every launch. Secrets stay in your own environment: they are passed on from there."""
-    gpus: tuple[int, ...] | None = None
+    gpus: Annotated[tuple[Annotated[int, Field(strict=True, ge=0)], ...], Field(min_length=1)] | None = None
     """Which GPUs a launch sees (CUDA_VISIBLE_DEVICES); without it, all."""
-    port: Annotated[int, Field(ge=1024, le=65535)] | None = None
+    port: Annotated[int, Field(strict=True, ge=1024, le=65535)] | None = None
     """A fixed port for the server; without it, a free one for each launch."""
     start_timeout: Seconds = 1800.0
     """How long a launch may take to answer its first completion."""
+
+    @field_validator("gpus")
+    @classmethod
+    def _names_each_gpu_once(cls, gpus: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if gpus is not None and len(set(gpus)) != len(gpus):
+            raise ValueError("a GPU stands twice")
+        return gpus
+
+    @field_validator("env")
+    @classmethod
+    def _can_be_an_environment(cls, env: dict[str, str]) -> dict[str, str]:
+        bad = next((name for name, value in env.items() if not _ENV_NAME.fullmatch(name) or "\0" in value), None)
+        if bad is not None:
+            raise ValueError(f"{bad!r} can't stand in an environment: a name has letters, digits and underscores")
+        return env
 
     @field_validator("env")
     @classmethod
@@ -65,16 +104,16 @@ class Engine(Frozen):
 class LoadPlan(Frozen):
     """How a trial is loaded: the ladder of rates, and how long each load point lasts."""
 
-    rates: tuple[Annotated[float, Field(gt=0)], ...] = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
-    """Multiples of the target rate: from 1 upwards until the SLOs break; downwards only where the target itself broke."""
+    rates: tuple[Positive, ...] = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+    """Multiples of the target rate: from 1 upwards until the SLOs break; downwards only where the target broke."""
     duration: Seconds = 60.0
     """How long requests arrive at each load point."""
-    min_requests: Annotated[int, Field(ge=1)] = 100
+    min_requests: Count = 100
     """A load point lasts longer where its rate would bring fewer requests than this."""
-    warmup_requests: Annotated[int, Field(ge=1)] = 32
+    warmup_requests: Count = 32
     """Requests before the first load point, at a concurrency, kept out of every figure."""
-    warmup_concurrency: Annotated[int, Field(ge=1)] = 8
-    concurrency: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    warmup_concurrency: Count = 8
+    concurrency: tuple[Count, ...] = ()
     """Closed-loop load points after the ladder, by number of users: throughput at saturation."""
     drain: Seconds = 30.0
     """How long requests may still run after the last arrival."""
@@ -104,8 +143,10 @@ class Sampler(Frozen):
     """The sampler and its seed, stored with the study."""
 
     name: SamplerName = SamplerName.TPE
-    seed: int = 0
-    startup_trials: Annotated[int, Field(ge=1)] = 8
+    """`tpe` (multivariate), `random`, or `gp` (needs the extra `tuner[gp]`)."""
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**32)] = 0
+    """The same seed proposes the same first trials again."""
+    startup_trials: Count = 8
     """Random trials before the model of the sampler is used (tpe, gp)."""
 
 
@@ -115,22 +156,31 @@ def _time_of_day(text: str) -> str:
     return text
 
 
+TimeOfDay = Annotated[
+    str, AfterValidator(_time_of_day), WithJsonSchema({"type": "string", "pattern": f"^({_TIME_OF_DAY.pattern})$"})
+]
+
+
 class Budget(Frozen):
     """When a study ends: at whichever comes first."""
 
-    trials: Annotated[int, Field(ge=1)] | None = None
-    hours: Annotated[float, Field(gt=0)] | None = None
-    until: Annotated[str, AfterValidator(_time_of_day)] | None = None
+    trials: Count | None = None
+    """How many trials the study has in the end, trial 0 and the candidates included."""
+    hours: Positive | None = None
+    """Hours of wall time."""
+    until: TimeOfDay | None = None
     """Local time of day, `07:00`."""
 
 
 def _objective(name: str) -> str:
-    if name != CAPACITY:
-        split_name(name)
+    if name not in _OBJECTIVES:
+        nearest = get_close_matches(name, _OBJECTIVES, n=1)
+        hint = f" (nearest: {nearest[0]})" if nearest else ""
+        raise ValueError(f"{name!r} is no objective{hint}: {CAPACITY}, or a latency percentile such as ttft_p95")
     return name
 
 
-Objective = Annotated[str, AfterValidator(_objective)]
+Objective = Annotated[str, AfterValidator(_objective), WithJsonSchema({"type": "string", "enum": list(_OBJECTIVES)})]
 """`capacity_rps` (maximised), or a latency percentile at the target rate such as `ttft_p95` (minimised)."""
 
 
@@ -138,20 +188,29 @@ class StudySpec(Frozen):
     """A study, as its file says it."""
 
     study: StudyName
-    model: Annotated[str, Field(min_length=1)]
+    """The study's name in the result file. Going on under the same name continues the study."""
+    model: ModelName
     """A local directory or a hub name."""
     engine: Engine = Engine()
-    target_rps: Annotated[float, Field(gt=0)] = 10.0
+    """The interpreter that has vLLM, and what every launch has in common."""
+    target_rps: Positive = 10.0
     """The requests per second the study is for."""
     candidates: tuple[FixedFlags, ...] = ()
     """Configurations to measure right after trial 0, such as the flags in use today."""
     search_space: SearchSpace
+    """The flags that are tuned: a space's name, a file, or the space itself."""
     workload: Workload = Workload()
+    """What one request is like."""
     load: LoadPlan = LoadPlan()
+    """How a trial is loaded."""
     slos: Annotated[Slos, Field(min_length=1)]
+    """The latencies that a deployment must keep: `ttft_p95: 500ms`."""
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1, max_length=3)] = (CAPACITY, "ttft_p95")
+    """What the sampler improves: `capacity_rps`, or latencies at the target rate."""
     sampler: Sampler = Sampler()
+    """Who proposes the next configuration."""
     budget: Budget = Budget()
+    """When the study ends."""
 
     @field_validator("slos")
     @classmethod
@@ -159,6 +218,13 @@ class StudySpec(Frozen):
         if len({slo.name for slo in slos}) != len(slos):
             raise ValueError("an SLO stands twice")
         return slos
+
+    @field_validator("objectives")
+    @classmethod
+    def _one_objective_each(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(objectives)) != len(objectives):
+            raise ValueError("an objective stands twice")
+        return objectives
 
     @model_validator(mode="after")
     def _fixed_and_tuned_differ(self) -> Self:

@@ -102,6 +102,12 @@ class Trial(Frozen):
     load_points: tuple[LoadPoint, ...] = ()
     launches: tuple[Launch, ...] = ()
 
+    @property
+    def judged_points(self) -> tuple[LoadPoint, ...]:
+        """The load points of its last launch: what an earlier, failed launch measured is kept and not judged."""
+        last = max((point.attempt for point in self.load_points), default=1)
+        return tuple(point for point in self.load_points if point.attempt == last)
+
 
 class Study(Frozen):
     """A stored study."""

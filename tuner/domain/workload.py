@@ -7,7 +7,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from tuner.domain.base import Frozen
 
-Tokens = Annotated[int, Field(ge=1, le=10_000_000)]
+Tokens = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
+Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 
 class FixedLength(Frozen):
@@ -22,10 +24,7 @@ class FixedLength(Frozen):
         return self.tokens
 
 
-class UniformLength(Frozen):
-    """Whole numbers of tokens in [low, high], equally likely."""
-
-    type: Literal["uniform"]
+class _LengthRange(Frozen):
     low: Tokens
     high: Tokens
 
@@ -40,45 +39,56 @@ class UniformLength(Frozen):
             raise ValueError(f"low ({self.low}) is above high ({self.high})")
         return self
 
+    def _keep_inside(self, name: str, value: float) -> None:
+        if not self.low <= value <= self.high:
+            raise ValueError(f"{name} ({value:g}) lies outside low ({self.low}) to high ({self.high})")
 
-class NormalLength(Frozen):
+
+class UniformLength(_LengthRange):
+    """Whole numbers of tokens in [low, high], equally likely."""
+
+    type: Literal["uniform"]
+
+
+class NormalLength(_LengthRange):
     """Normally distributed around `mean` with deviation `sd`, rounded, and kept within [low, high]."""
 
     type: Literal["normal"]
-    mean: Annotated[float, Field(gt=0)]
-    sd: Annotated[float, Field(ge=0)]
+    mean: Positive
+    sd: NotNegative
     low: Tokens = 1
-    high: Tokens
 
-    @property
-    def longest(self) -> int:
-        """The largest number of tokens it can give."""
-        return self.high
+    @model_validator(mode="after")
+    def _is_centred(self) -> Self:
+        self._keep_inside("mean", self.mean)
+        return self
 
 
-class LogNormalLength(Frozen):
+class LogNormalLength(_LengthRange):
     """Log-normally distributed with the given median and shape `sigma`, rounded, and kept within [low, high]."""
 
     type: Literal["lognormal"]
-    median: Annotated[float, Field(gt=0)]
-    sigma: Annotated[float, Field(ge=0)]
+    median: Positive
+    sigma: NotNegative
     low: Tokens = 1
-    high: Tokens
 
-    @property
-    def longest(self) -> int:
-        """The largest number of tokens it can give."""
-        return self.high
+    @model_validator(mode="after")
+    def _is_centred(self) -> Self:
+        self._keep_inside("median", self.median)
+        return self
 
 
 def _bare_number(value: Any) -> Any:  # noqa: ANN401  # pydantic hands over whatever the file held
-    return {"type": "fixed", "tokens": value} if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"type": "fixed", "tokens": value}
+    if value is None or isinstance(value, (bool, float, str, list)):
+        raise ValueError("must be a whole number of tokens, or a mapping with a type such as uniform")
+    return value
 
 
-Length = Annotated[
-    Annotated[FixedLength | UniformLength | NormalLength | LogNormalLength, Field(discriminator="type")],
-    BeforeValidator(_bare_number),
-]
+_Distribution = Annotated[FixedLength | UniformLength | NormalLength | LogNormalLength, Field(discriminator="type")]
+
+Length = Annotated[_Distribution, BeforeValidator(_bare_number, json_schema_input_type=Tokens | _Distribution)]
 """A length distribution; a bare number means fixed."""
 
 
@@ -86,8 +96,10 @@ class Workload(Frozen):
     """Random token-id prompts of given input and output lengths: exact lengths, no shared prefix."""
 
     input_tokens: Length = FixedLength(tokens=512)
+    """Tokens of each prompt: a number, or a distribution."""
     output_tokens: Length = FixedLength(tokens=128)
-    ignore_eos: bool = True
+    """Tokens of each answer: a number, or a distribution."""
+    ignore_eos: Annotated[bool, Field(strict=True)] = True
     """Ask the server for the full output length; then a shorter answer is a failed request."""
 
     @property
@@ -105,7 +117,7 @@ class ClosedLoop(Frozen):
     """`concurrency` users, each sending its next request when the last one ended."""
 
     kind: Literal["closed"] = "closed"
-    concurrency: Annotated[int, Field(ge=1)]
+    concurrency: Annotated[int, Field(strict=True, ge=1)]
 
     @property
     def label(self) -> str:
@@ -117,7 +129,7 @@ class PoissonArrivals(Frozen):
     """Open loop: requests arrive at `rate` per second on average, independent of the server's answers."""
 
     kind: Literal["poisson"] = "poisson"
-    rate: Annotated[float, Field(gt=0)]
+    rate: Positive
     """Requests per second."""
 
     @property

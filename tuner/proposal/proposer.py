@@ -149,8 +149,19 @@ def open_proposer(url: str, spec: StudySpec, directions: Sequence[str]) -> Propo
         spec: The study; its name is Optuna's study name.
         directions: `maximize` or `minimize` for each objective of the spec, in order.
     """
+    return _opened(optuna.storages.RDBStorage(url, engine_kwargs=_engine_arguments(url)), spec, directions)
+
+
+def rehearsal(spec: StudySpec, *, after: int) -> Proposer:
+    """Return a proposer that forgets everything: what the study would propose after its first `after` trials."""
+    proposer = _opened(optuna.storages.InMemoryStorage(), spec, ["minimize"] * len(spec.objectives))
+    for _ in range(after):
+        proposer.ask_fixed({})
+    return proposer
+
+
+def _opened(storage: optuna.storages.BaseStorage, spec: StudySpec, directions: Sequence[str]) -> Proposer:
     optuna.logging.set_verbosity(logging.WARNING)
-    storage = optuna.storages.RDBStorage(url, engine_kwargs=_engine_arguments(url))
     study = optuna.create_study(
         storage=storage,
         study_name=spec.study,
@@ -173,7 +184,7 @@ def _suggest(trial: optuna.Trial, name: str, of: BaseDistribution) -> FlagValue:
         case IntDistribution(low=low, high=high, log=log, step=step):
             return trial.suggest_int(name, low, high, log=log, step=step)
         case FloatDistribution(low=low, high=high, log=log, step=step):
-            return trial.suggest_float(name, low, high, log=log, step=step)
+            return float(f"{trial.suggest_float(name, low, high, log=log, step=step):.10g}")
         case CategoricalDistribution(choices=choices):
             return cast("FlagValue", trial.suggest_categorical(name, choices))
         case _:

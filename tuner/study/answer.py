@@ -8,7 +8,7 @@ from tuner.domain.slo import Slo
 from tuner.domain.study import StudySpec
 from tuner.domain.trial import Study, Trial, TrialState
 from tuner.metrics.ladder import capacity
-from tuner.metrics.summary import judged
+from tuner.metrics.verdict import judged
 
 HEADROOM = 2.0
 """Capacity over target rate that an answer asks for by default: the field's habit is 2 to 3."""
@@ -20,7 +20,7 @@ def contenders(trials: Sequence[Trial], slos: Sequence[Slo]) -> tuple[Contender,
     for trial in trials:
         if trial.state is TrialState.MEASURED:
             points = tuple(
-                point.model_copy(update={"summary": judged(point.summary, slos)}) for point in trial.load_points
+                point.model_copy(update={"summary": judged(point.summary, slos)}) for point in trial.judged_points
             )
             found.append(Contender(trial, capacity(points), points))
     return tuple(found)

@@ -48,13 +48,13 @@ def front(study: Study, trials: Sequence[Trial], metrics: Sequence[str]) -> Fron
     rows = {trial.number: _figures(study, trial, metrics) for trial in measured}
     whole = [trial for trial in measured if None not in rows[trial.number]]
     points = losses([[value for value in rows[trial.number] if value is not None] for trial in whole], directions)
-    flags = on_front(points) if whole else []
+    flags: list[bool] = on_front(points).tolist() if whole else []
     order = sorted(range(len(whole)), key=lambda index: (not flags[index], points[index].tolist()))
     return Front(
         study=study.name,
         metrics=tuple(metrics),
         directions=directions,
-        trials=tuple(_front_trial(study, whole[index], metrics, rows, on=bool(flags[index])) for index in order),
+        trials=tuple(_front_trial(study, whole[index], metrics, rows, on=flags[index]) for index in order),
         without_figures=tuple(trial.number for trial in measured if None in rows[trial.number]),
     )
 
@@ -69,14 +69,14 @@ def _directions(metrics: Sequence[str]) -> tuple[Direction, ...]:
 
 
 def _figures(study: Study, trial: Trial, metrics: Sequence[str]) -> list[float | None]:
-    at_target = point_at(trial.load_points, study.spec.target_rps)
+    at_target = point_at(trial.judged_points, study.spec.target_rps)
     return [figure(name, trial.capacity, at_target) for name in metrics]
 
 
 def _front_trial(
     study: Study, trial: Trial, metrics: Sequence[str], rows: dict[int, list[float | None]], *, on: bool
 ) -> FrontTrial:
-    at_target = point_at(trial.load_points, study.spec.target_rps)
+    at_target = point_at(trial.judged_points, study.spec.target_rps)
     values = {name: value for name, value in zip(metrics, rows[trial.number], strict=True) if value is not None}
     return FrontTrial(
         trial=trial.number,

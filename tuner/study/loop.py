@@ -129,11 +129,11 @@ class StudyLoop:
             proposal.trial_id,
             self._proposer.study_id,
             proposal.number,
-            role,
-            proposal.flags,
-            resolution.values,
-            print_of,
-            datetime.now(UTC),
+            role=role,
+            flags=proposal.flags,
+            resolved=resolution.values,
+            fingerprint=print_of,
+            started_at=datetime.now(UTC),
         )
         if role is not TrialRole.SAMPLED or self._is_repeated(proposal):
             self._proposer.remember(proposal, {**resolution.values, **proposal.flags})
@@ -194,11 +194,14 @@ class StudyLoop:
 
     async def _attempts(self, proposal: Proposal, role: TrialRole) -> Verdict | Failure:
         """Launch until there is a verdict, or a failure that another launch would not change."""
-        assignment = Assignment(proposal.trial_id, proposal.number, proposal.flags)
         for attempt in range(1, _ATTEMPTS + 1):
             self._notify(TrialStarted(proposal.number, role, proposal.flags, attempt))
+            stored = self._reader.trial(self._proposer.study_id, proposal.number)
+            first_index = len(stored.load_points) if stored else 0
             try:
-                points = await self._runner.measure(assignment, attempt)
+                points = await self._runner.measure(
+                    Assignment(proposal.trial_id, proposal.number, proposal.flags, attempt, first_index)
+                )
             except LaunchError as error:
                 if error.failure.kind not in _RETRIED or attempt == _ATTEMPTS:
                     return error.failure
@@ -250,7 +253,7 @@ class StudyLoop:
     def _tell(self, trial: Trial, proposal: Proposal) -> None:
         """Tell Optuna a stored trial's end, from its evidence alone."""
         told = self._trials[trial.duplicate_of] if trial.duplicate_of is not None else trial
-        verdict = judge(self._spec, told.load_points) if told.state is TrialState.MEASURED else None
+        verdict = judge(self._spec, told.judged_points) if told.state is TrialState.MEASURED else None
         if isinstance(verdict, Verdict):
             self._proposer.tell_measured(proposal, verdict.values, verdict.constraints)
         elif told.failure is not None and told.failure.kind.is_configuration_fault:

@@ -12,6 +12,8 @@ from tuner.space.feasibility import refusal
 from tuner.study.setting import Setting, setting
 
 _SAMPLED = 2
+_FREE_PORT = 0
+"""Shown where a launch will take a free port."""
 
 
 class Command(Frozen):
@@ -19,7 +21,7 @@ class Command(Frozen):
 
     title: str
     line: str
-    """As a shell would take it; PORT and NAME are chosen at the launch."""
+    """As a shell would take it; a port of 0 and NAME stand for what is chosen at the launch."""
 
 
 class Preview(Frozen):
@@ -62,12 +64,12 @@ def _first_sampled(ready: Setting, *, after: int) -> list[Flags]:
 
 def _line(ready: Setting, flags: Flags) -> str:
     argv = server_argv(
-        ready.python,
+        str(ready.python),
         ready.info.entrypoint,
         ready.spec.model,
         {**ready.base_flags, **flags},
         host="127.0.0.1",
-        port=ready.spec.engine.port or "PORT",
+        port=ready.spec.engine.port or _FREE_PORT,
         served_name="NAME",
     )
     return shell_line(argv)

@@ -10,9 +10,9 @@ from tuner.domain.events import Observer
 from tuner.domain.study import StudySpec
 from tuner.domain.trial import Provenance, Study
 from tuner.proposal.proposer import open_proposer
-from tuner.store.check import check_database
 from tuner.store.location import DatabaseLocation
 from tuner.store.lock import writer_lock
+from tuner.store.preflight import check_database
 from tuner.store.reader import open_reader
 from tuner.store.writer import Store, open_store
 from tuner.study.file import spec_difference
@@ -51,8 +51,8 @@ async def run_session(
         SurroundingsError: the result file, the engine or the machine stand in the way.
         BreakerError: the study stopped itself.
     """
+    check_database(location, for_writing=True)
     with writer_lock(location, spec.study):
-        check_database(location, for_writing=True)
         stored = stored_study(location, spec.study)
         check_same_study(stored, spec)
         async with setting(spec, cwd=cwd, environ=environ, on_line=on_line) as ready:

@@ -17,6 +17,7 @@ from tuner.domain.errors import InputError
 from tuner.domain.flags import Flags, FlagValue
 from tuner.domain.study import StudySpec
 from tuner.domain.trial import Provenance
+from tuner.server.command import engine_environment
 from tuner.server.engine import EngineInfo, EngineProbe, Resolution, find_interpreter
 from tuner.server.provenance import device_provenance
 from tuner.server.weights import fetch_weights, model_identity, vocabulary_size
@@ -75,12 +76,13 @@ async def setting(
     """
     python = find_interpreter(spec.engine.vllm_python, cwd=cwd, environ=environ)
     on_line(f"asking {python} for vLLM's version and flags")
-    async with EngineProbe(python, environ=environ, env=spec.engine.env, gpus=spec.engine.gpus) as probe:
+    env = engine_environment(environ, spec.engine.env, gpus=spec.engine.gpus)
+    async with EngineProbe(python, env) as probe:
         spec = with_platform_defaults(spec, probe.info)
         check_flags(spec, probe.info.flags)
         check_possible(spec.search_space, spec.base_flags())
         on_line(f"looking for the weights of {spec.model}")
-        await fetch_weights(python, spec.model, environ, on_line=on_line)
+        await fetch_weights(python, spec.model, env, on_line=on_line)
         ready = Setting(
             spec=spec,
             python=python,
@@ -134,7 +136,7 @@ async def _check_given_configurations(ready: Setting) -> None:
 
 
 def _provenance(spec: StudySpec, info: EngineInfo) -> Provenance:
-    return device_provenance(spec.engine.gpus, platform=info.platform).model_copy(
+    return device_provenance(spec.engine.gpus, on_gpu=info.has_gpu).model_copy(
         update={
             "vllm_version": info.version,
             "python": info.python_version,

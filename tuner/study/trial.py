@@ -49,6 +49,10 @@ class Assignment:
     trial_id: int
     number: int
     flags: dict[str, FlagValue]
+    attempt: int = 1
+    """1 for the trial's first launch."""
+    first_index: int = 0
+    """Index of its next load point: earlier launches of the trial may have measured some."""
 
 
 class TrialRunner:
@@ -68,12 +72,11 @@ class TrialRunner:
         self._log_dir = log_dir
         self._notify = notify
 
-    async def measure(self, assignment: Assignment, attempt: int) -> tuple[LoadPoint, ...]:
+    async def measure(self, assignment: Assignment) -> tuple[LoadPoint, ...]:
         """Launch, load and stop one server.
 
         Args:
             assignment: What to measure.
-            attempt: 1 for the trial's first launch.
 
         Returns:
             The load points, all stored.
@@ -81,8 +84,8 @@ class TrialRunner:
         Raises:
             LaunchError: the launch or its load failed; the server is gone.
         """
-        async with self._launched(assignment, attempt) as (server, launch, launch_id):
-            visit = _Visit(self._setting, assignment, attempt, server, self._notify)
+        async with self._launched(assignment) as (server, launch, launch_id):
+            visit = _Visit(self._setting, assignment, server, self._notify)
             points: list[LoadPoint] = []
             await _while_alive(launch, visit.warm_up())
             async for measured in visit.climb(lambda work: _while_alive(launch, work), points):
@@ -96,17 +99,16 @@ class TrialRunner:
             return tuple(points)
 
     @asynccontextmanager
-    async def _launched(
-        self, assignment: Assignment, attempt: int
-    ) -> AsyncGenerator[tuple[RunningServer, LaunchHandle, int]]:
-        launch = LaunchHandle(self._request(assignment, attempt))
+    async def _launched(self, assignment: Assignment) -> AsyncGenerator[tuple[RunningServer, LaunchHandle, int]]:
+        request = self._request(assignment)
+        launch = LaunchHandle(request)
         launch_id = self._store.begin_launch(
             assignment.trial_id,
-            attempt,
-            launch.argv,
-            str(launch.log_path),
-            datetime.now(UTC),
-            self._setting.provenance,
+            assignment.attempt,
+            argv=(_shown(launch.argv[0]), *launch.argv[1:]),
+            log_path=_shown(request.log_path),
+            started_at=datetime.now(UTC),
+            provenance=self._setting.provenance,
         )
         failure: Failure | None = None
         try:
@@ -125,7 +127,7 @@ class TrialRunner:
             end = await _stopped(launch)
             self._store.end_launch(launch_id, datetime.now(UTC), end.exit_code, failure, end.resolved)
 
-    def _request(self, assignment: Assignment, attempt: int) -> LaunchRequest:
+    def _request(self, assignment: Assignment) -> LaunchRequest:
         setting = self._setting
         return LaunchRequest(
             python=setting.python,
@@ -136,7 +138,7 @@ class TrialRunner:
             gpus=setting.spec.engine.gpus,
             port=setting.spec.engine.port,
             start_timeout=setting.spec.engine.start_timeout,
-            log_path=self._log_dir / f"trial-{assignment.number:04d}-launch-{attempt}.log",
+            log_path=self._log_dir / f"trial-{assignment.number:04d}-launch-{assignment.attempt}.log",
         )
 
 
@@ -150,13 +152,10 @@ class _Measured:
 class _Visit:
     """The load on one running server: the warm-up, then one load point after another."""
 
-    def __init__(
-        self, setting: Setting, assignment: Assignment, attempt: int, server: RunningServer, notify: Observer
-    ) -> None:
+    def __init__(self, setting: Setting, assignment: Assignment, server: RunningServer, notify: Observer) -> None:
         self._spec = setting.spec
         self._vocabulary = setting.vocabulary
         self._assignment = assignment
-        self._attempt = attempt
         self._server = server
         self._notify = notify
 
@@ -199,7 +198,8 @@ class _Visit:
             result = await self._run(arrivals, requests, index, self._limit(arrivals, requests))
         scrapes = scraper.scrapes(result.started_at)
         point = LoadPoint(
-            index=index,
+            index=self._assignment.first_index + index,
+            attempt=self._assignment.attempt,
             arrivals=arrivals,
             requests=requests,
             seed=self._seed(index),
@@ -231,7 +231,7 @@ class _Visit:
         return expected * (1 + 4 / math.sqrt(requests)) + self._spec.load.drain
 
     def _seed(self, index: int) -> int:
-        parts = [self._spec.sampler.seed, self._assignment.number, self._attempt, index]
+        parts = [self._spec.sampler.seed, self._assignment.number, self._assignment.attempt, index]
         return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
     def _phase(self, phase: str, expected: float | None) -> None:
@@ -275,12 +275,18 @@ def _died_silently() -> Failure:
     return Failure(kind=FailureKind.ENGINE_DEAD, evidence="the server's process ended while it was under load")
 
 
+def _shown(path: str | Path) -> str:
+    """Return a path as it is stored: relative to the current directory where it lies below it."""
+    path = Path(path)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
 async def _stopped(launch: LaunchHandle) -> LaunchEnd:
     """Stop the server even when this task is cancelled meanwhile; a second cancellation skips the polite part."""
     stopping = asyncio.ensure_future(launch.stop())
     try:
         return await asyncio.shield(stopping)
     except asyncio.CancelledError:
-        launch.kill()
+        await launch.kill()
         await stopping
         raise

@@ -22,7 +22,7 @@ class Verdict:
 
 
 def judge(spec: StudySpec, points: Sequence[LoadPoint]) -> Verdict | Failure:
-    """Return the verdict on a trial, or why its load points support none."""
+    """Return the verdict on a trial by the load points of one launch, or why they support none."""
     target = target_point(points, spec.target_rps)
     if target is None:
         return Failure(kind=FailureKind.LOAD_FAILED, evidence="the load point at the target rate was not measured")

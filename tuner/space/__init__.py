@@ -1,0 +1,1 @@
+"""Search spaces: reading their files, and refusing a configuration before its launch."""

@@ -1,0 +1,1 @@
+"""Alembic's scripts for the tuner's tables; `tuner.store.migrate` runs them."""
