@@ -1,0 +1,62 @@
+"""The bytes of a request and where they go."""
+
+import json
+
+import pytest
+
+from tuner.domain.errors import InputError
+from tuner.load.payload import completion_request, parse_target
+from tuner.load.prompts import Prompt
+
+PROMPT = Prompt((5, 6, 7), 9)
+
+
+def test_a_request_says_its_own_length_and_asks_for_a_stream_with_usage():
+    target = parse_target("http://127.0.0.1:8123")
+    raw = completion_request(target, "m-1", PROMPT, ignore_eos=True, api_key="k")
+    head, body = raw.split(b"\r\n\r\n", 1)
+    lines = head.decode().split("\r\n")
+    assert lines[0] == "POST /v1/completions HTTP/1.1"
+    assert {"Host: 127.0.0.1:8123", "Authorization: Bearer k", f"Content-Length: {len(body)}"} <= set(lines)
+    assert json.loads(body) == {
+        "model": "m-1",
+        "prompt": [5, 6, 7],
+        "max_tokens": 9,
+        "temperature": 0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "ignore_eos": True,
+    }
+
+
+def test_without_a_key_or_ignored_eos_neither_is_sent():
+    raw = completion_request(parse_target("http://h"), "m", PROMPT, ignore_eos=False, api_key="")
+    assert b"Authorization" not in raw
+    assert b"ignore_eos" not in raw
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "path", "authority"),
+    [
+        ("http://h:81/", "h", 81, "/v1/completions", "h:81"),
+        ("http://h/base", "h", 80, "/base/v1/completions", "h:80"),
+        ("http://[::1]:8000", "::1", 8000, "/v1/completions", "[::1]:8000"),
+    ],
+)
+def test_a_base_url_is_taken_apart(url: str, host: str, port: int, path: str, authority: str):
+    target = parse_target(url)
+    assert (target.host, target.port, target.path, target.authority) == (host, port, path, authority)
+    assert target.tls is None
+
+
+def test_https_brings_certificate_checks():
+    target = parse_target("https://example.test")
+    assert target.port == 443
+    assert target.tls is not None
+    assert target.tls.check_hostname
+
+
+@pytest.mark.parametrize("url", ["h:80", "ftp://h", "http://", ""])
+def test_what_is_no_url_is_refused(url: str):
+    with pytest.raises(InputError, match="URL"):
+        parse_target(url)

@@ -1,0 +1,101 @@
+"""Owns the life of a load worker: starts it, reads what it says, and leaves none behind. Sends no request itself."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from tuner.domain.errors import LaunchError
+from tuner.domain.failure import Failure, FailureKind
+from tuner.domain.load import LoadJob, LoadResult
+from tuner.load.wire import LONGEST_LINE, Assembly, Done
+
+WORKER = (sys.executable, "-P", "-m", "tuner.load.worker")
+"""The command of a load worker; -P keeps the current directory out of its import path."""
+
+_API_KEY = "TUNER_LOAD_API_KEY"
+
+
+async def run_job(
+    job: LoadJob,
+    *,
+    api_key: str,
+    on_progress: Callable[[int, int], None],
+    command: Sequence[str] = WORKER,
+) -> LoadResult:
+    """Run a load job in a process of its own and return what it measured.
+
+    Cancelling it kills the worker and waits until it is gone.
+
+    Args:
+        job: what to send, where, and when.
+        api_key: sent as a bearer token; empty for none.
+        on_progress: called a few times a second with requests done and requests in all.
+        command: the worker's command, replaced by tests.
+
+    Raises:
+        LaunchError: the worker failed (`CLIENT_FAILED`); its evidence is the last line of the worker's stderr.
+    """
+    async with _worker(command, api_key) as process:
+        lines = asyncio.create_task(_last_line(process.stderr))
+        try:
+            result = await _converse(process, job, on_progress)
+            code = await process.wait()
+            if result is None:
+                raise LaunchError(_failure(code, await lines))
+        finally:
+            lines.cancel()
+        return result
+
+
+@contextlib.asynccontextmanager
+async def _worker(command: Sequence[str], api_key: str) -> AsyncGenerator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        limit=LONGEST_LINE,
+        env=os.environ | {_API_KEY: api_key},
+        start_new_session=True,  # a terminal's Ctrl-C is the tuner's to handle, not the worker's
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)  # process.kill() would reap it behind asyncio's back
+            await asyncio.shield(process.wait())
+
+
+async def _converse(process: Process, job: LoadJob, on_progress: Callable[[int, int], None]) -> LoadResult | None:
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("the worker's pipes were asked for")
+    with contextlib.suppress(ConnectionError):  # it died at once: its stderr says why
+        process.stdin.write(job.model_dump_json().encode() + b"\n")
+        await process.stdin.drain()
+    assembly = Assembly()
+    async for line in process.stdout:
+        news = assembly.take(line)
+        if isinstance(news, Done):
+            on_progress(news.done, news.total)
+    return assembly.result
+
+
+async def _last_line(stream: asyncio.StreamReader | None) -> str:
+    last = b""
+    async for line in stream or ():
+        last = line.strip() or last
+    return last.decode(errors="replace")
+
+
+def _failure(code: int, evidence: str) -> Failure:
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return Failure(
+        kind=FailureKind.CLIENT_FAILED,
+        evidence=evidence or f"the load generator ended with {how} and said nothing",
+        advice="The tuner's own load generator failed, not the server: run the trial again, and report it if it stays.",
+    )

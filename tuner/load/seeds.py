@@ -1,0 +1,21 @@
+"""Owns which random stream serves which purpose, so that no purpose ever disturbs another. Draws nothing itself."""
+
+from enum import IntEnum
+
+import numpy as np
+
+_MASK = (1 << 64) - 1
+
+
+class Purpose(IntEnum):
+    """What a random stream is for. The numbers are part of every seed's meaning: never renumber."""
+
+    ARRIVALS = 1
+    INPUT_LENGTHS = 2
+    OUTPUT_LENGTHS = 3
+    PROMPTS = 4
+
+
+def generator(seed: int, purpose: Purpose) -> np.random.Generator:
+    """Return the generator of one purpose: equal for equal arguments, independent of every other purpose's."""
+    return np.random.default_rng(np.random.SeedSequence([seed & _MASK, purpose]))

@@ -1,0 +1,30 @@
+"""Owns statistics of a sample, and how many values each of them needs. Knows no latency and no limit.
+
+A percentile is only given where the sample can support it: one value for the median, ten for p90, twenty for p95 (so
+that about one value lies above it), and 459 for p99. 459 is the smallest sample whose largest value exceeds the true
+p99 with 99 % confidence (0.99**459 < 0.01): in a smaller one, even no value at all above a limit (zero excess) does
+not prove the p99 below it.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.domain.measurement import Distribution
+from tuner.domain.slo import Percentile
+
+NEEDED = {Percentile.MEAN: 1, Percentile.P50: 1, Percentile.P90: 10, Percentile.P95: 20, Percentile.P99: 459}
+"""How many values a statistic needs."""
+
+_QUANTILES = {Percentile.P50: 50.0, Percentile.P90: 90.0, Percentile.P95: 95.0, Percentile.P99: 99.0}
+
+
+def distribution(values: NDArray[np.float64]) -> Distribution:
+    """Return the statistics of a sample, NaN left out; percentiles interpolate linearly, as vLLM's do."""
+    known = values[~np.isnan(values)]
+    count = known.size
+    if count == 0:
+        return Distribution(count=0)
+    supported = [percentile for percentile in _QUANTILES if count >= NEEDED[percentile]]
+    found = np.percentile(known, [_QUANTILES[percentile] for percentile in supported])
+    named = {str(percentile): float(value) for percentile, value in zip(supported, found, strict=True)}
+    return Distribution(count=count, mean=float(known.mean()), **named)
