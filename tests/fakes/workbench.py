@@ -119,7 +119,8 @@ class RunningTuner:
     def wait(self) -> int:
         """Return the exit code, once it is there."""
         assert self.process.stderr is not None
-        self.lines += self.process.stderr.readlines()
+        with self.process.stderr as stderr:
+            self.lines += stderr.readlines()
         return self.process.wait(timeout=PATIENCE_S)
 
 
