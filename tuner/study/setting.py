@@ -17,6 +17,7 @@ from tuner.domain.errors import InputError
 from tuner.domain.flags import Flags, FlagValue
 from tuner.domain.study import StudySpec
 from tuner.domain.trial import Provenance
+from tuner.server import ports
 from tuner.server.command import engine_environment
 from tuner.server.engine import EngineInfo, EngineProbe, Resolution, find_interpreter
 from tuner.server.provenance import device_provenance
@@ -72,8 +73,9 @@ async def setting(
 
     Raises:
         InputError: a flag that this engine does not have, a configuration that it refuses, a model that is not there.
-        SurroundingsError: no interpreter with vLLM.
+        SurroundingsError: no interpreter with vLLM, or a fixed port that is in use.
     """
+    ports.reserve(spec.engine.port).close()
     python = find_interpreter(spec.engine.vllm_python, cwd=cwd, environ=environ)
     on_line(f"asking {python} for vLLM's version and flags")
     env = engine_environment(environ, spec.engine.env, gpus=spec.engine.gpus)
