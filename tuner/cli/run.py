@@ -232,7 +232,8 @@ async def _until_signalled(session: Coroutine[Any, Any, str]) -> signal.Signals 
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, interrupt, number)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, a background job: stay as we were started
+            loop.add_signal_handler(number, interrupt, number)
     try:
         await task
     except asyncio.CancelledError:

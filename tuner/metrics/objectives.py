@@ -1,7 +1,6 @@
 """Owns what a sampler is told about a measured trial: objective values and constraints. Knows no sampler."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from tuner.domain.measurement import Capacity, LoadPoint
 from tuner.domain.slo import Slo, split_name
@@ -10,11 +9,6 @@ from tuner.metrics.verdict import MAX_FAILURE_RATE
 
 _UNSUPPORTED = 1.0
 """The violation of an SLO whose percentile has no figure: as bad as a latency of twice its limit."""
-
-
-def direction(objective: str) -> Literal["maximize", "minimize"]:
-    """Return which way an objective is better: capacity upwards, latencies downwards."""
-    return "maximize" if objective == CAPACITY else "minimize"
 
 
 def objective_values(objectives: Sequence[str], target: LoadPoint, capacity: Capacity) -> dict[str, float] | None:

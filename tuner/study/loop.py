@@ -137,10 +137,11 @@ class StudyLoop:
         )
         if role is not TrialRole.SAMPLED or self._is_repeated(proposal):
             self._proposer.remember(proposal, {**resolution.values, **proposal.flags})
-        refused = self._refusal(proposal, resolution)
+        refused = self._refusal(proposal, role, resolution)
         if refused is not None:
             failure = Failure(kind=FailureKind.INFEASIBLE, evidence=refused)
             self._finish(proposal, TrialState.INFEASIBLE, failure=failure)
+            self._break_if_hopeless(role, failure)
             return False
         twin = self._twin(print_of)
         if twin is not None:
@@ -172,8 +173,17 @@ class StudyLoop:
     def _is_repeated(self, proposal: Proposal) -> bool:
         return any(trial.flags == proposal.flags for trial in self._history() if trial.state is TrialState.INTERRUPTED)
 
-    def _refusal(self, proposal: Proposal, resolution: Resolution) -> str | None:
-        return refusal(self._spec.search_space, proposal.flags, self._setting.base_flags) or resolution.error
+    def _refusal(self, proposal: Proposal, role: TrialRole, resolution: Resolution) -> str | None:
+        """Return what refutes a configuration before a launch; the space's constraints bind the sampler alone."""
+        by_space = None
+        if role is TrialRole.SAMPLED:
+            by_space = refusal(
+                self._spec.search_space,
+                proposal.flags,
+                self._setting.base_flags,
+                version=self._setting.info.version,
+            )
+        return by_space or resolution.error
 
     def _twin(self, print_of: str) -> Trial | None:
         """Return the trial that ended with a verdict on the same resolved configuration."""

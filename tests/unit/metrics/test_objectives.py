@@ -6,16 +6,11 @@ import pytest
 
 from tuner.domain.measurement import Capacity, Distribution, LoadPoint
 from tuner.domain.slo import parse_slo
-from tuner.metrics.objectives import constraint_values, direction, objective_values
+from tuner.metrics.objectives import constraint_values, objective_values
 
 MakePoint = Callable[..., LoadPoint]
 CAPACITY = Capacity(rps=6.0, upper_rps=8.0)
 TTFT = Distribution(count=100, mean=0.2, p50=0.2, p90=0.4, p95=0.5)
-
-
-def test_capacity_is_maximised_and_latencies_are_minimised():
-    assert direction("capacity_rps") == "maximize"
-    assert direction("tpot_p95") == "minimize"
 
 
 def test_values_are_the_capacity_and_latencies_at_the_target(make_point: MakePoint):
