@@ -49,9 +49,13 @@ class Setting:
         return self.spec.base_flags()
 
     async def resolve(self, flags: Flags) -> Resolution:
-        """Return the tuned and the given settings as vLLM resolves them, for a trial's own flags."""
-        names = [*self.spec.search_space.parameters, *flags, *self.base_flags]
-        return await self.probe.resolve(self.spec.model, {**self.base_flags, **flags}, sorted(set(names)))
+        """Return every setting that the study names, as vLLM resolves it for a trial's own flags.
+
+        The names are the same for all trials, so that equal values mean equal servers.
+        """
+        names = {*self.spec.search_space.parameters, *self.base_flags, *flags}
+        names.update(*self.spec.candidates)
+        return await self.probe.resolve(self.spec.model, {**self.base_flags, **flags}, sorted(names))
 
 
 def fingerprint(resolved: Mapping[str, FlagValue | None]) -> str:
