@@ -17,7 +17,7 @@ from tuner.domain.study import Sampler, SamplerName
 
 def trial_seed(seed: int, number: int) -> int:
     """Return the seed for one trial: independent streams for each pair of study seed and trial number."""
-    return int(np.random.SeedSequence([abs(seed), number]).generate_state(1)[0])
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
 def make_sampler(sampler: Sampler, number: int) -> BaseSampler:

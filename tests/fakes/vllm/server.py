@@ -95,12 +95,11 @@ class Server:
         log(f"shared memory {self.memory.name}")
 
     def wait_for_processes(self) -> None:
-        """Return when EngineCore and its Worker bear their names, and the resource tracker is what it will be."""
-        own = _command_line(os.getpid())
+        """Return when EngineCore, its Worker and the resource tracker bear their names."""
         for child in self.children:
             while b"VLLM::" not in _command_line(child.pid):
                 time.sleep(0.005)
-        while any(_command_line(pid) == own for pid in _others()):
+        while not any(b"resource_tracker" in _command_line(pid) for pid in _others()):
             time.sleep(0.005)
 
     def end_processes(self) -> None:
