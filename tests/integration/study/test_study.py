@@ -12,7 +12,6 @@ from tuner.domain.trial import Study, Trial
 from tuner.store.location import DatabaseLocation
 from tuner.store.reader import open_reader
 
-
 DEFAULT_SEQS = 8
 """The fake engine's own default."""
 
