@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.workbench import Workbench, alive, until
-from tuner.domain.trial import Trial
+from tuner.domain.trial import Trial, TrialState
 from tuner.store.location import DatabaseLocation
 from tuner.store.reader import open_reader
 
@@ -41,7 +41,7 @@ def test_after_a_sigkill_nothing_runs_and_resume_goes_on_by_itself(bench: Workbe
 
     assert done.returncode == 0, done.stderr
     after = trials(bench)
-    assert [trial.state for trial in after].count("measured") == 2
+    assert [trial.state for trial in after].count(TrialState.MEASURED) == 2
     assert "running" not in {trial.state for trial in after}
     assert before.items() <= values(bench).items()
 
