@@ -67,7 +67,7 @@ def outcome_text(trial: Trial) -> str:
     """Return what became of a trial, in a few words."""
     if trial.state is TrialState.DUPLICATE:
         return f"same as trial {trial.duplicate_of}"
-    if trial.failure is not None:
+    if trial.failure is not None and trial.state is not TrialState.INTERRUPTED:
         return f"{trial.state}: {trial.failure.kind}"
     return str(trial.state)
 

@@ -34,7 +34,7 @@ class TrialStarted:
 
 @dataclass(frozen=True, slots=True)
 class PhaseStarted:
-    """A trial entered a phase: `start-up`, `warm-up`, `load point 2 of 5 (4 req/s)`, `stop`."""
+    """A trial entered a phase: `start-up`, `warm-up`, `load point 2 of at most 5 (4 req/s)`, `stop`."""
 
     number: int
     phase: str

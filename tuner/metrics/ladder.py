@@ -30,6 +30,12 @@ def next_rate(plan: LoadPlan, target_rps: float, points: Sequence[LoadPoint]) ->
     return None
 
 
+def most_points(plan: LoadPlan, target_rps: float, points: Sequence[LoadPoint]) -> int:
+    """Return how many rates the ladder visits at the most, given what was measured so far."""
+    target_held = _verdict(dict(_verdicts(points)), target_rps) is not False
+    return 1 + sum(rate > 1 if target_held else rate < 1 for rate in plan.rates)
+
+
 def capacity(points: Sequence[LoadPoint]) -> Capacity:
     """Return the capacity that open-loop load points show: the highest rate that held below the lowest that broke.
 

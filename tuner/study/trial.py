@@ -23,7 +23,7 @@ from tuner.domain.load import LoadJob, LoadResult, Outcome
 from tuner.domain.measurement import LoadPoint, Scrape
 from tuner.domain.workload import Arrivals, ClosedLoop, PoissonArrivals
 from tuner.load.process import run_job
-from tuner.metrics.ladder import next_rate
+from tuner.metrics.ladder import most_points, next_rate
 from tuner.metrics.summary import summarise
 from tuner.server.launch import LaunchEnd, LaunchHandle, LaunchRequest, RunningServer
 from tuner.store.writer import Store
@@ -186,13 +186,16 @@ class _Visit:
         plan = self._spec.load
         while (rate := next_rate(plan, self._spec.target_rps, points)) is not None:
             requests = plan.requests(rate)
-            yield await guarded(self._measure(PoissonArrivals(rate=rate), requests, len(points)))
+            most = most_points(plan, self._spec.target_rps, points) + len(plan.concurrency)
+            yield await guarded(self._measure(PoissonArrivals(rate=rate), requests, len(points), most))
         for users in plan.concurrency:
             requests = max(plan.min_requests, 4 * users)
-            yield await guarded(self._measure(ClosedLoop(concurrency=users), requests, len(points)))
+            most = len(points) + len(plan.concurrency) - plan.concurrency.index(users)
+            yield await guarded(self._measure(ClosedLoop(concurrency=users), requests, len(points), most))
 
-    async def _measure(self, arrivals: Arrivals, requests: int, index: int) -> _Measured:
-        self._phase(f"load point {index + 1} ({arrivals.label})", expected_seconds(arrivals, requests))
+    async def _measure(self, arrivals: Arrivals, requests: int, index: int, most: int) -> _Measured:
+        phase = f"load point {index + 1} of at most {most} ({arrivals.label})"
+        self._phase(phase, expected_seconds(arrivals, requests))
         began = datetime.now(UTC)
         async with scraping(self._server.url, api_key=self._server.api_key) as scraper:
             result = await self._run(arrivals, requests, index, self._limit(arrivals, requests))

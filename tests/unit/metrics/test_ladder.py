@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tuner.domain.measurement import Capacity, LoadPoint
 from tuner.domain.study import LoadPlan
-from tuner.metrics.ladder import capacity, next_rate, target_point
+from tuner.metrics.ladder import capacity, most_points, next_rate, target_point
 
 MakePoint = Callable[..., LoadPoint]
 PLAN = LoadPlan(rates=(0.25, 0.5, 1.0, 1.5, 2.0, 3.0))
@@ -80,3 +80,11 @@ def test_a_rate_measured_twice_with_two_verdicts_did_not_hold(make_point: MakePo
 def test_the_latest_point_at_the_target_is_the_target_s(make_point: MakePoint):
     points = [make_point(4.0), make_point(6.0), make_point(4.0)]
     assert target_point(points, TARGET) is points[2]
+
+
+@fixture_is_pure
+@given(true_capacity=st.floats(0.1, 20))
+def test_no_ladder_is_longer_than_it_says(make_point: MakePoint, true_capacity: float):
+    points = climb(make_point, true_capacity)
+    assert all(len(points) <= most_points(PLAN, TARGET, points[:seen]) or seen == 0 for seen in range(len(points)))
+    assert most_points(PLAN, TARGET, []) == 1 + sum(rate > 1 for rate in PLAN.rates)
