@@ -29,11 +29,6 @@ def shorter(value: float | str) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def rate_text(rate: float | None) -> str:
-    """Return a rate in requests per second."""
-    return NOTHING if rate is None else f"{rate:g} req/s"
-
-
 def latency_text(seconds: float | None) -> str:
     """Return a latency, a dash where it is unknown."""
     return NOTHING if seconds is None else format_ms(seconds)
