@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -59,7 +59,7 @@ def check(
     from tuner.cli.console import print_json, stderr
     from tuner.study.preview import preview
 
-    spec = spec_from(file, _no_overrides() | {"engine": {"vllm_python": vllm_python}})
+    spec = spec_from(file, {"engine": {"vllm_python": vllm_python}})
     console = stderr()
     shown = asyncio.run(
         preview(spec, cwd=Path.cwd(), environ=os.environ, on_line=lambda text: console.print(text, soft_wrap=True))
@@ -68,10 +68,6 @@ def check(
         print_json(shown.model_dump(mode="json"))
     else:
         _print_preview(str(file), shown)
-
-
-def _no_overrides() -> dict[str, Any]:
-    return {"model": None}
 
 
 def _print_preview(file: str, shown: "Preview") -> None:

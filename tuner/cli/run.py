@@ -142,7 +142,7 @@ def spec_from(file: Path | None, overrides: dict[str, Any]) -> "StudySpec":
     from tuner.study.file import study_from
 
     data = dict(read_yaml(file)) if file is not None else {}
-    if file is None and not overrides["model"]:
+    if file is None and not overrides.get("model"):
         raise InputError("name a study file, or at least --model, --search-space and --slo", where="tuner run")
     data = _laid_over(data, overrides)
     if "study" not in data:

@@ -11,12 +11,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from tuner.domain.errors import LaunchError
 from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.load import LoadJob, LoadResult
-from tuner.load.wire import LONGEST_LINE, Assembly, Done
+from tuner.load.wire import API_KEY, LONGEST_LINE, Assembly, Done
 
 WORKER = (sys.executable, "-P", "-m", "tuner.load.worker")
 """The command of a load worker; -P keeps the current directory out of its import path."""
-
-_API_KEY = "TUNER_LOAD_API_KEY"
 
 
 async def run_job(
@@ -59,7 +57,7 @@ async def _worker(command: Sequence[str], api_key: str) -> AsyncGenerator[Proces
         stdout=PIPE,
         stderr=PIPE,
         limit=LONGEST_LINE,
-        env=os.environ | {_API_KEY: api_key},
+        env=os.environ | {API_KEY: api_key},
         start_new_session=True,  # a terminal's Ctrl-C is the tuner's to handle, not the worker's
     )
     try:

@@ -7,6 +7,8 @@ from typing import Any
 
 from tuner.domain.load import ClientHealth, LoadResult, Outcome, RequestRecord
 
+API_KEY = "TUNER_LOAD_API_KEY"
+"""The environment variable that carries the server's key to the worker."""
 LONGEST_LINE = 1 << 26
 """Bytes: room for one request of several million tokens."""
 

@@ -14,9 +14,8 @@ import uvloop
 
 from tuner.domain.load import LoadJob, LoadResult
 from tuner.load.generator import generate
-from tuner.load.wire import progress_line, result_lines
+from tuner.load.wire import API_KEY, progress_line, result_lines
 
-API_KEY = "TUNER_LOAD_API_KEY"
 _ORPHANED = 3
 
 

@@ -8,7 +8,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -31,6 +31,25 @@ _ADVICE = {
     "SQLITE_CORRUPT": "The file is damaged: restore a copy, or save what is left with `sqlite3 FILE .recover`.",
     "SQLITE_NOTADB": "The file is damaged: restore a copy.",
 }
+
+
+class OpenDatabase:
+    """A database in use, whichever way; leaving its `with` lets go of the connections."""
+
+    def __init__(self, location: DatabaseLocation, engine: Engine) -> None:
+        """Work through the engine; the tables exist."""
+        self.location = location
+        self.engine = engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self.engine.dispose()
 
 
 def writing_engine(location: DatabaseLocation) -> Engine:

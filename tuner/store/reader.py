@@ -6,18 +6,18 @@ Loads neither Alembic nor Optuna. Results never pass over token times: those are
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Connection, Engine, Table
+from sqlalchemy import ColumnElement, Connection, Table
 
 from tuner.domain.errors import InputError, SurroundingsError
 from tuner.domain.load import RequestRecord
 from tuner.domain.measurement import Scrape
 from tuner.domain.trial import Study, Trial
 from tuner.store import rows
-from tuner.store.engine import database_errors, fetch, reading_engine
+from tuner.store.engine import OpenDatabase, database_errors, fetch, reading_engine
 from tuner.store.location import DatabaseLocation
 from tuner.store.preflight import check_database
 from tuner.store.records_codec import decode_records
@@ -37,27 +37,12 @@ def open_reader(location: DatabaseLocation) -> "Reader":
     return Reader(location, reading_engine(location))
 
 
-class Reader:
+class Reader(OpenDatabase):
     """Reads results; each method sees one committed state of the database.
 
     Every method raises SurroundingsError where the database can't be read, and InputError where it holds something
     that this version does not understand.
     """
-
-    def __init__(self, location: DatabaseLocation, engine: Engine) -> None:
-        """Read through the engine; the tables exist."""
-        self.location = location
-        self.engine = engine
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self.engine.dispose()
 
     def studies(self) -> tuple[Study, ...]:
         """Return all studies, the newest last."""

@@ -6,10 +6,10 @@ The caller holds `tuner.store.lock.writer_lock` meanwhile. Keys are Optuna's, wh
 import contextlib
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Table
 from sqlalchemy.exc import IntegrityError
 
 from tuner.domain.errors import InputError
@@ -20,7 +20,7 @@ from tuner.domain.measurement import Capacity, LoadPoint, Scrape
 from tuner.domain.study import StudySpec
 from tuner.domain.trial import Provenance, Study, TrialRole, TrialState
 from tuner.store import rows
-from tuner.store.engine import database_errors, fetch, writing_engine
+from tuner.store.engine import OpenDatabase, database_errors, fetch, writing_engine
 from tuner.store.location import DatabaseLocation
 from tuner.store.migrate import migrate
 from tuner.store.preflight import check_database, create_file
@@ -46,23 +46,8 @@ def open_store(location: DatabaseLocation) -> "Store":
     return store
 
 
-class Store:
+class Store(OpenDatabase):
     """Writes results. Every method raises SurroundingsError where the database can't be written."""
-
-    def __init__(self, location: DatabaseLocation, engine: Engine) -> None:
-        """Write through the engine; the tables exist."""
-        self.location = location
-        self.engine = engine
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self.engine.dispose()
 
     def study(self, name: str) -> Study | None:
         """Return the study of that name, or None."""

@@ -57,11 +57,8 @@ async def run_session(
         check_same_study(stored, spec)
         async with setting(spec, cwd=cwd, environ=environ, on_line=on_line) as ready:
             check_same_surroundings(stored, ready.provenance)
-            store = open_store(location)
-            try:
+            with open_store(location) as store:
                 return await _run(ready, store, location, notify)
-            finally:
-                store.close()
 
 
 async def _run(ready: Setting, store: Store, location: DatabaseLocation, notify: Observer) -> str:
