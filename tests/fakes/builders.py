@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tuner.domain.arrivals import Arrivals, PoissonArrivals
 from tuner.domain.failure import Failure
 from tuner.domain.flags import FlagValue
 from tuner.domain.load import ClientHealth
 from tuner.domain.measurement import Capacity, Distribution, LoadPoint, LoadSummary, ServerFigures
 from tuner.domain.study import StudySpec
 from tuner.domain.trial import Provenance, Study, Trial, TrialRole, TrialState
-from tuner.domain.workload import Arrivals, PoissonArrivals
 
 BEGAN = datetime(2026, 1, 1, 18, 0, tzinfo=UTC)
 TRIAL_SECONDS = 60.0

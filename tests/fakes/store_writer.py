@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+from tuner.domain.arrivals import PoissonArrivals
 from tuner.domain.load import ClientHealth, Outcome, RequestRecord
 from tuner.domain.measurement import Capacity, Distribution, LoadPoint, LoadSummary, Scrape, ServerFigures
 from tuner.domain.study import StudySpec
 from tuner.domain.trial import Provenance, TrialRole, TrialState
-from tuner.domain.workload import PoissonArrivals
 from tuner.store.location import DatabaseLocation
 from tuner.store.lock import writer_lock
 from tuner.store.writer import Store, open_store

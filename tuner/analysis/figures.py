@@ -6,7 +6,6 @@ from enum import StrEnum
 from tuner.domain.measurement import Capacity, LoadPoint
 from tuner.domain.slo import split_name
 from tuner.domain.study import CAPACITY
-from tuner.domain.workload import PoissonArrivals
 
 _AT_TARGET = ("goodput_rps", "output_tokens_per_s", "achieved_rps", "users_mean")
 THROUGHPUTS = (CAPACITY, *_AT_TARGET)
@@ -34,7 +33,7 @@ def direction(name: str) -> Direction:
 
 def rate_of(point: LoadPoint) -> float | None:
     """Return the offered rate of an open-loop load point, None for a closed loop."""
-    return point.arrivals.rate if isinstance(point.arrivals, PoissonArrivals) else None
+    return point.arrivals.offered_rps
 
 
 def point_at(points: Sequence[LoadPoint], rate: float) -> LoadPoint | None:

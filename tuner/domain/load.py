@@ -9,8 +9,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tuner.domain.arrivals import Arrivals
 from tuner.domain.base import Frozen
-from tuner.domain.workload import Arrivals, Workload
+from tuner.domain.slo import Latency
+from tuner.domain.workload import Workload
 
 
 class Outcome(StrEnum):
@@ -32,6 +34,19 @@ class Outcome(StrEnum):
     """The load point ended before the request did."""
 
 
+class GiveUp(Frozen):
+    """When a load point can no longer meet an SLO, so that the rest of it would only cost time.
+
+    It is given up once `requests` of its requests have certainly exceeded `limit`, the ones still waiting included:
+    what the rest would bring can't change the verdict.
+    """
+
+    latency: Latency
+    limit: Annotated[float, Field(gt=0)]
+    """Seconds."""
+    requests: Annotated[int, Field(ge=1)]
+
+
 class LoadJob(Frozen):
     """Everything the load generator needs for one load point."""
 
@@ -45,9 +60,11 @@ class LoadJob(Frozen):
     workload: Workload
     arrivals: Arrivals
     requests: Annotated[int, Field(ge=1)]
-    """How many requests to send."""
+    """How many requests to send; of a workload of several calls, how many user requests."""
     deadline_s: Annotated[float, Field(gt=0)]
     """Requests still running this long after the start are cancelled, and counted as failed."""
+    give_up: tuple[GiveUp, ...] = ()
+    """Any of them ends the load point early."""
     seed: int
     """Seeds arrivals, lengths and prompts; another load point must have another seed."""
 
@@ -73,6 +90,12 @@ class RequestRecord:
     """Completion tokens asked for."""
     error: str = ""
     """One line of evidence for an outcome that is not `ok`."""
+    session: int = -1
+    """Number of the user request or conversation it belongs to; -1 where each request stands for itself."""
+    step: int = 0
+    """Its position within its session, from 0."""
+    label: str = ""
+    """Its class of request, or its step of a chain; empty where the workload names none."""
 
 
 class ClientHealth(Frozen):
@@ -82,10 +105,24 @@ class ClientHealth(Frozen):
     """CPU seconds of the load generator's process."""
     cpu_share: float
     """`cpu_s` over the load point's duration: 1.0 is one core."""
+    lateness_mean: float = 0.0
+    """Seconds by which requests left later than scheduled; 0 under closed loop, as the next two."""
     lateness_p99: float
-    """Seconds by which requests left later than scheduled; 0 under closed loop."""
+    lateness_max: float = 0.0
+    loop_lag_mean: float = 0.0
+    """How late a periodic timer on the client's event loop was, seconds: what an event that arrives at any moment has
+    to wait before its time is read. This is the client's own error of every latency."""
+    loop_lag_p99: float = 0.0
     loop_lag_max: float
-    """The longest delay of a periodic timer on the client's event loop, seconds."""
+    reads: int = 0
+    """How often the event loop read from a connection."""
+    events: int = 0
+    """Stream events that carried tokens."""
+
+    @property
+    def events_per_read(self) -> float | None:
+        """Events that share one time, on average; None without a read. Above 1 the client, or the server, lumps."""
+        return self.events / self.reads if self.reads else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +135,5 @@ class LoadResult:
     """Seconds from the start to the last request's end."""
     records: tuple[RequestRecord, ...]
     client: ClientHealth
+    given_up: str = ""
+    """Why it ended early, in words; empty when it ran to its end."""

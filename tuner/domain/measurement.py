@@ -4,10 +4,11 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
+from tuner.domain.arrivals import Arrivals
 from tuner.domain.base import Frozen
 from tuner.domain.load import ClientHealth
 from tuner.domain.slo import Latency, Percentile
-from tuner.domain.workload import Arrivals
+from tuner.domain.telemetry import MachineFigures
 
 
 class Distribution(Frozen):
@@ -49,7 +50,52 @@ class ServerFigures(Frozen):
     generation_tokens_per_s: float | None = None
     ttft_mean: float | None = None
     """Seconds, by the histogram's exact sum and count."""
+    ttft_count: float | None = None
+    """Requests that the TTFT histogram counted."""
     tpot_mean: float | None = None
+
+
+class Reconciliation(Frozen):
+    """What client and server say of the same load point. None is unknown."""
+
+    client_requests: int
+    """Requests whose first token came."""
+    server_requests: float | None = None
+    client_prompt_tokens: int
+    server_prompt_tokens: float | None = None
+    client_output_tokens: int
+    server_output_tokens: float | None = None
+    client_ttft_mean: float | None = None
+    """Seconds, counted from the moment of sending."""
+    server_ttft_mean: float | None = None
+    mismatches: tuple[str, ...] = ()
+    """What does not agree though it should, in words."""
+
+
+class SessionFigures(Frozen):
+    """User requests of several calls: conversations, or chains. Latencies are seconds."""
+
+    completed: int
+    """Sessions all of whose calls completed."""
+    failed: int
+    duration: Distribution
+    """From a session's intended start to the last token of its last call, other work and thinking included."""
+    calls_mean: float
+    idle_share: float
+    """Share of the load point in which no call was in flight: the engine had nothing to do."""
+    idle_share_one_user: float | None = None
+    """The same for a single user: the share of a session's duration without a call in flight, on average."""
+
+
+class StepFigures(Frozen):
+    """The calls of one step of a chain, one turn of a conversation, or one class of requests. Seconds."""
+
+    label: str
+    completed: int
+    failed: int
+    ttft: Distribution
+    tpot: Distribution
+    e2e: Distribution
 
 
 class LoadSummary(Frozen):
@@ -86,6 +132,12 @@ class LoadSummary(Frozen):
     """What was not met, in words; empty when `slo_met`."""
     errors: dict[str, int] = {}
     """Failed requests by outcome."""
+    given_up: str = ""
+    """Why the load point ended before all its requests were sent; its latencies are those of a part, and too low."""
+    invalid: tuple[str, ...] = ()
+    """Why its figures are the client's, not the server's, in words; empty for a valid load point."""
+    sessions: SessionFigures | None = None
+    steps: tuple[StepFigures, ...] = ()
 
     def latency(self, latency: Latency) -> Distribution:
         """Return the distribution of one latency."""
@@ -130,12 +182,27 @@ class LoadPoint(Frozen):
     summary: LoadSummary
     server: ServerFigures
     client: ClientHealth
+    machine: MachineFigures = MachineFigures()
+    reconciliation: Reconciliation | None = None
 
 
 class Capacity(Frozen):
-    """The highest rate that held, and the lowest that did not."""
+    """The highest rate that a configuration sustains with its SLOs met, and how sure that is."""
 
     rps: float
-    """The highest measured rate with SLOs met and the queue not growing; 0 when even the lowest broke."""
+    """The estimate, requests per second; 0 when no rate held."""
+    lower_rps: float = 0.0
+    """Lower end of the interval."""
     upper_rps: float | None
-    """The lowest measured rate above it that broke; None when none did: the capacity may be higher."""
+    """Upper end of the interval; None when no measured rate broke: the capacity may be higher."""
+    confidence: float = 0.9
+    """How often such an interval holds the truth."""
+    limited_by: str = ""
+    """What breaks first above it: an SLO's name, or `queue`; empty when nothing did."""
+    note: str = ""
+    """What the interval's width is owed to, in words, where it is wider than asked for."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether both sides were seen: a rate that held, and one that broke."""
+        return self.rps > 0 and self.upper_rps is not None

@@ -10,10 +10,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, fie
 
 from tuner.domain.base import Frozen
 from tuner.domain.flags import FixedFlags
+from tuner.domain.lengths import Positive
 from tuner.domain.slo import SLO_NAMES, Slo, Slos
 from tuner.domain.space import SearchSpace
 from tuner.domain.units import DURATION_SCHEMA, parse_duration
-from tuner.domain.workload import Positive, Workload
+from tuner.domain.workload import Workload
 
 _STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

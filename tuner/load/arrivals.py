@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.domain.workload import Arrivals, PoissonArrivals
+from tuner.domain.arrivals import Arrivals, PoissonArrivals
 from tuner.load.seeds import Purpose, generator
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.domain.arrivals import ClosedLoop
 from tuner.domain.load import LoadJob, LoadResult, Outcome
-from tuner.domain.workload import ClosedLoop
 from tuner.load.arrivals import schedule
 from tuner.load.client import Client
 from tuner.load.exchange import Exchange

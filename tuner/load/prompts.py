@@ -6,7 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.domain.workload import FixedLength, Length, LogNormalLength, NormalLength, UniformLength, Workload
+from tuner.domain.lengths import (
+    EmpiricalLength,
+    FixedLength,
+    Length,
+    LogNormalLength,
+    NormalLength,
+    UniformLength,
+)
+from tuner.domain.workload import Workload
 from tuner.load.seeds import Purpose, generator
 
 
@@ -49,6 +57,9 @@ def lengths(length: Length, count: int, draw: np.random.Generator) -> NDArray[np
             return _whole(draw.normal(mean, sd, count), low, high)
         case LogNormalLength(median=median, sigma=sigma, low=low, high=high):
             return _whole(draw.lognormal(np.log(median), sigma, count), low, high)
+        case EmpiricalLength(values=values, weights=weights):
+            share = np.array(weights or [1.0] * len(values))
+            return draw.choice(np.array(values, dtype=np.int64), count, p=share / share.sum())
 
 
 def _whole(values: NDArray[np.float64], low: int, high: int) -> NDArray[np.int64]:

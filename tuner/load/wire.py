@@ -39,9 +39,14 @@ class Assembly:
                 return Done(done, total)
             case {"record": values}:
                 self.records.append(_record(values))
-            case {"started_at": float(started_at), "duration": float(duration), "client": client}:
+            case {
+                "started_at": float(started_at),
+                "duration": float(duration),
+                "client": client,
+                "given_up": str(given_up),
+            }:
                 health = ClientHealth.model_validate(client)
-                self.result = LoadResult(started_at, duration, tuple(self.records), health)
+                self.result = LoadResult(started_at, duration, tuple(self.records), health, given_up)
             case _:
                 raise ValueError(f"not a line of a load worker: {line[:80]!r}")
         return None
@@ -58,6 +63,7 @@ def result_lines(result: LoadResult) -> Sequence[bytes]:
         "started_at": float(result.started_at),
         "duration": float(result.duration),
         "client": result.client.model_dump(),
+        "given_up": result.given_up,
     }
     return [*(_line({"record": _values(record)}) for record in result.records), _line(last)]
 
@@ -73,6 +79,9 @@ def _values(record: RequestRecord) -> list[Any]:
         record.output_tokens,
         record.requested_tokens,
         record.error,
+        record.session,
+        record.step,
+        record.label,
     ]
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from tuner.domain.measurement import Capacity, LoadPoint
 from tuner.domain.study import LoadPlan
-from tuner.domain.workload import PoissonArrivals
 
 _SAME = 1e-6
 
@@ -55,7 +54,7 @@ def target_point(points: Sequence[LoadPoint], target_rps: float) -> LoadPoint | 
 
 
 def _rate(point: LoadPoint) -> float | None:
-    return point.arrivals.rate if isinstance(point.arrivals, PoissonArrivals) else None
+    return point.arrivals.offered_rps
 
 
 def _verdicts(points: Sequence[LoadPoint]) -> list[tuple[float, bool]]:

@@ -26,8 +26,8 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.domain.arrivals import Arrivals, ClosedLoop
 from tuner.domain.load import Outcome, RequestRecord
-from tuner.domain.workload import Arrivals, ClosedLoop
 from tuner.metrics.latency import ttft
 
 _FEWEST = 50

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tuner.domain.arrivals import Arrivals, ClosedLoop
 from tuner.domain.load import LoadResult, Outcome, RequestRecord
 from tuner.domain.measurement import LoadSummary
 from tuner.domain.slo import Slo
-from tuner.domain.workload import Arrivals, ClosedLoop
 from tuner.metrics.distributions import distribution
 from tuner.metrics.latency import e2e, itl, of_request, tpot, ttft, ttft_from_send
 from tuner.metrics.saturation import in_flight, queue_growing
@@ -69,7 +69,7 @@ def summarise(result: LoadResult, arrivals: Arrivals, slos: Sequence[Slo]) -> Lo
         completed=len(done),
         failed=len(records) - len(done),
         failure_rate=failure_rate,
-        offered_rps=None if isinstance(arrivals, ClosedLoop) else arrivals.rate,
+        offered_rps=arrivals.offered_rps,
         **_rates(result, done, arrivals, slos),
         users_mean=users_mean,
         users_max=users_max,

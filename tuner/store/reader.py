@@ -12,16 +12,27 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Connection, Table
 
+from tuner.domain.bench import Bench
 from tuner.domain.errors import InputError, SurroundingsError
 from tuner.domain.load import RequestRecord
 from tuner.domain.measurement import Scrape
+from tuner.domain.telemetry import MachineSample
 from tuner.domain.trial import Study, Trial
 from tuner.store import rows
 from tuner.store.engine import OpenDatabase, database_errors, fetch, reading_engine
 from tuner.store.location import DatabaseLocation
 from tuner.store.preflight import check_database
 from tuner.store.records_codec import decode_records
-from tuner.store.schema import launches, load_points, request_records, scrapes, studies, trials
+from tuner.store.schema import (
+    benches,
+    launches,
+    load_points,
+    machine_samples,
+    request_records,
+    scrapes,
+    studies,
+    trials,
+)
 
 _T = TypeVar("_T")
 
@@ -74,6 +85,17 @@ class Reader(OpenDatabase):
     def scrapes(self, trial_id: int, index: int) -> tuple[Scrape, ...]:
         """Return the scrapes of a trial's load point; empty when there is none or they were pruned."""
         return self._decoded(scrapes, trial_id, index, rows.decode_scrapes) or ()
+
+    def machine_samples(self, trial_id: int, index: int) -> tuple[MachineSample, ...]:
+        """Return the machine's readings through a trial's load point; empty when there is none or they were pruned."""
+        return self._decoded(machine_samples, trial_id, index, rows.decode_machine_samples) or ()
+
+    def benches(self) -> tuple[tuple[int, Bench], ...]:
+        """Return the measurements of servers that the tuner did not start, by id, the newest last."""
+        chosen = [column for column in benches.columns if column.name not in {"records", "scrapes"}]
+        with self._snapshot() as connection:
+            found = fetch(connection, sa.select(*chosen).order_by(benches.c.bench_id))
+            return tuple((row["bench_id"], rows.bench_of(row)) for row in found)
 
     def _decoded(self, table: Table, trial_id: int, index: int, decode: Callable[[bytes], _T]) -> _T | None:
         point = (load_points.c.trial_id == trial_id) & (load_points.c.point_index == index)

@@ -1,7 +1,7 @@
 """Request records as compact bytes and back. Pure.
 
 Format 1: the byte 1, then zlib over: the length of a JSON header (4 bytes, little endian), the header (numbers of
-requests and events, the distinct outcomes and error texts), then the columns. Times are whole microseconds, each as the
+requests and events, the distinct outcomes, error texts and labels), then the columns. Times are whole microseconds, each as the
 difference from the nearest earlier moment of its request: a token costs about two bytes. A column of differences is
 stored as zigzag 64-bit integers, byte plane by byte plane: the high planes are zeros, which zlib reduces to nothing.
 """
@@ -34,8 +34,10 @@ def encode_records(records: Sequence[RequestRecord]) -> bytes:
     """
     outcomes, outcome_codes = _coded(record.outcome.value for record in records)
     errors, error_codes = _coded(record.error for record in records)
+    labels, label_codes = _coded(record.label for record in records)
     events = _Times.of(list(chain.from_iterable(record.event_times for record in records)))
     header = {"requests": len(records), "events": len(events.ticks), "outcomes": outcomes, "errors": errors}
+    header["labels"] = labels
     lengths = _ints(len(record.event_times) for record in records)
     columns = [
         outcome_codes,
@@ -43,6 +45,9 @@ def encode_records(records: Sequence[RequestRecord]) -> bytes:
         _ints(record.input_tokens for record in records),
         _ints(record.output_tokens for record in records),
         _ints(record.requested_tokens for record in records),
+        _ints(record.session for record in records),
+        _ints(record.step for record in records),
+        label_codes,
         lengths,
         *_time_columns(records, lengths, events),
     ]
@@ -69,8 +74,8 @@ def _decode(body: bytes) -> tuple[RequestRecord, ...]:
     start = 4 + int.from_bytes(body[:4], "little")
     header = json.loads(body[4:start])
     requests, events = header["requests"], header["events"]
-    columns = _columns(body[start:], [requests] * 12 + [events] * 2)
-    outcome, error, inputs, outputs, requested, lengths = (next(columns) for _ in range(6))
+    columns = _columns(body[start:], [requests] * 15 + [events] * 2)
+    outcome, error, inputs, outputs, requested, session, step, label, lengths = (next(columns) for _ in range(9))
     scheduled, sent, finished, event_times = _times(columns, lengths)
     ends = np.cumsum(lengths).tolist()
     return tuple(
@@ -84,6 +89,9 @@ def _decode(body: bytes) -> tuple[RequestRecord, ...]:
             output_tokens=int(outputs[i]),
             requested_tokens=int(requested[i]),
             error=header["errors"][error[i]],
+            session=int(session[i]),
+            step=int(step[i]),
+            label=header["labels"][label[i]],
         )
         for i, (end, length) in enumerate(zip(ends, lengths.tolist(), strict=True))
     )

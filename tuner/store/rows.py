@@ -8,16 +8,19 @@ from typing import Any
 from pydantic import TypeAdapter
 
 import tuner
+from tuner.domain.arrivals import ClosedLoop
+from tuner.domain.bench import Bench
 from tuner.domain.failure import Failure
 from tuner.domain.measurement import Capacity, Distribution, LoadPoint, Scrape
 from tuner.domain.study import StudySpec
+from tuner.domain.telemetry import MachineSample
 from tuner.domain.trial import Launch, Provenance, Study, Trial
-from tuner.domain.workload import ClosedLoop, PoissonArrivals
 
 Row = Mapping[str, Any]
 """A row by column name."""
 
 _SCRAPES = TypeAdapter(tuple[Scrape, ...])
+_MACHINE_SAMPLES = TypeAdapter(tuple[MachineSample, ...])
 
 
 def spec_row(spec: StudySpec) -> dict[str, Any]:
@@ -69,14 +72,13 @@ def _failure_of(row: Row) -> Failure | None:
 
 
 def capacity_row(capacity: Capacity | None) -> dict[str, Any]:
-    """Return the two columns of a capacity."""
-    return {"capacity_rps": capacity and capacity.rps, "capacity_upper_rps": capacity and capacity.upper_rps}
-
-
-def _capacity_of(row: Row) -> Capacity | None:
-    if row["capacity_rps"] is None:
-        return None
-    return Capacity(rps=row["capacity_rps"], upper_rps=row["capacity_upper_rps"])
+    """Return the columns of a capacity."""
+    return {
+        "capacity_rps": capacity and capacity.rps,
+        "capacity_lower_rps": capacity and capacity.lower_rps,
+        "capacity_upper_rps": capacity and capacity.upper_rps,
+        "capacity": capacity and capacity.model_dump(mode="json"),
+    }
 
 
 def trial_of(row: Row, *, load_points: Iterable[LoadPoint], launches: Iterable[Launch]) -> Trial:
@@ -92,7 +94,7 @@ def trial_of(row: Row, *, load_points: Iterable[LoadPoint], launches: Iterable[L
         duplicate_of=row["duplicate_of"],
         started_at=row["started_at"],
         ended_at=row["ended_at"],
-        capacity=_capacity_of(row),
+        capacity=row["capacity"],
         values=row["objective_values"] or {},
         failure=_failure_of(row),
         load_points=tuple(load_points),
@@ -126,8 +128,9 @@ def load_point_row(trial_id: int, launch_id: int, point: LoadPoint) -> dict[str,
         "launch_id": launch_id,
         "point_index": point.index,
         "kind": point.arrivals.kind,
-        "rate": point.arrivals.rate if isinstance(point.arrivals, PoissonArrivals) else None,
+        "rate": point.arrivals.offered_rps,
         "concurrency": point.arrivals.concurrency if isinstance(point.arrivals, ClosedLoop) else None,
+        "arrivals": point.arrivals.model_dump(mode="json"),
         "requests": point.requests,
         "seed": str(point.seed),
         "started_at": point.started_at,
@@ -140,9 +143,12 @@ def load_point_row(trial_id: int, launch_id: int, point: LoadPoint) -> dict[str,
         **_statistics("ttft", summary.ttft),
         **_statistics("tpot", summary.tpot),
         "slo_met": int(summary.slo_met),
+        "valid": int(not summary.invalid),
         "summary": summary.model_dump(mode="json"),
         "server": point.server.model_dump(mode="json"),
         "client": point.client.model_dump(mode="json"),
+        "machine": point.machine.model_dump(mode="json"),
+        "reconciliation": point.reconciliation and point.reconciliation.model_dump(mode="json"),
     }
 
 
@@ -152,11 +158,10 @@ def _statistics(latency: str, distribution: Distribution) -> dict[str, float | N
 
 def load_point_of(row: Row, *, attempt: int) -> LoadPoint:
     """Return the load point of a row, measured by this launch of its trial."""
-    closed = row["kind"] == "closed"
     return LoadPoint(
         index=row["point_index"],
         attempt=attempt,
-        arrivals=ClosedLoop(concurrency=row["concurrency"]) if closed else PoissonArrivals(rate=row["rate"]),
+        arrivals=row["arrivals"],
         requests=row["requests"],
         seed=int(row["seed"]),
         started_at=row["started_at"],
@@ -164,6 +169,29 @@ def load_point_of(row: Row, *, attempt: int) -> LoadPoint:
         summary=row["summary"],
         server=row["server"],
         client=row["client"],
+        machine=row["machine"],
+        reconciliation=row["reconciliation"],
+    )
+
+
+def bench_row(bench: Bench) -> dict[str, Any]:
+    """Return a bench's row, without its raw readings."""
+    return {
+        "url": bench.url,
+        "model": bench.model,
+        "workload_id": bench.workload.identity,
+        "started_at": bench.point.started_at,
+        "tuner_version": tuner.__version__,
+        "workload": bench.workload.model_dump(mode="json"),
+        "slos": [slo.model_dump(mode="json") for slo in bench.slos],
+        "load_point": bench.point.model_dump(mode="json"),
+    }
+
+
+def bench_of(row: Row) -> Bench:
+    """Return the bench of a row."""
+    return Bench(
+        url=row["url"], model=row["model"], workload=row["workload"], slos=row["slos"], point=row["load_point"]
     )
 
 
@@ -182,3 +210,20 @@ def decode_scrapes(data: bytes) -> tuple[Scrape, ...]:
         return _SCRAPES.validate_json(zlib.decompress(data))
     except zlib.error as error:
         raise ValueError(f"damaged scrapes: {error}") from error
+
+
+def encode_machine_samples(samples: Sequence[MachineSample]) -> bytes:
+    """Return the samples as compressed JSON."""
+    return zlib.compress(_MACHINE_SAMPLES.dump_json(tuple(samples), exclude_none=True))
+
+
+def decode_machine_samples(data: bytes) -> tuple[MachineSample, ...]:
+    """Return the samples that `encode_machine_samples` stored.
+
+    Raises:
+        ValueError: damaged bytes.
+    """
+    try:
+        return _MACHINE_SAMPLES.validate_json(zlib.decompress(data))
+    except zlib.error as error:
+        raise ValueError(f"damaged machine samples: {error}") from error

@@ -104,7 +104,9 @@ trials = Table(
     Column("started_at", UtcDateTime),
     Column("ended_at", UtcDateTime),
     Column("capacity_rps", Double),
+    Column("capacity_lower_rps", Double),
     Column("capacity_upper_rps", Double),
+    Column("capacity", JSON(none_as_null=True)),
     Column("objective_values", JSON(none_as_null=True), comment="NULL unless measured"),
     Column("failure_kind", String(32)),
     Column("failure_evidence", Text),
@@ -153,8 +155,9 @@ load_points = Table(
     ),
     Column("point_index", Integer, nullable=False, comment="position within the trial, over all its launches"),
     Column("kind", String(16), nullable=False),
-    Column("rate", Double, comment="requests per second offered; NULL under closed loop"),
+    Column("rate", Double, comment="requests per second offered; NULL where there is no one rate"),
     Column("concurrency", Integer, comment="users of a closed loop; NULL under open loop"),
+    Column("arrivals", JSON, nullable=False),
     Column("requests", Integer, nullable=False),
     Column("seed", String(40), nullable=False, comment="text: a seed may be wider than 64 bits"),
     Column("started_at", UtcDateTime, nullable=False),
@@ -173,17 +176,21 @@ load_points = Table(
     Column("tpot_p95", Double),
     Column("tpot_p99", Double),
     Column("slo_met", Integer, nullable=False, comment="0 or 1"),
+    Column("valid", Integer, nullable=False, comment="0 where the client was the bottleneck, else 1"),
     Column("summary", JSON, nullable=False),
     Column("server", JSON, nullable=False),
     Column("client", JSON, nullable=False),
+    Column("machine", JSON, nullable=False),
+    Column("reconciliation", JSON(none_as_null=True)),
     UniqueConstraint("trial_id", "point_index"),
     CheckConstraint("point_index >= 0", name="point_index_from_0"),
     CheckConstraint(
         "(kind = 'closed' AND concurrency >= 1 AND rate IS NULL)"
-        " OR (kind = 'poisson' AND rate > 0 AND concurrency IS NULL)",
+        " OR (kind <> 'closed' AND concurrency IS NULL AND (rate IS NULL OR rate > 0))",
         name="arrivals",
     ),
     CheckConstraint("slo_met IN (0, 1)", name="slo_met_is_boolean"),
+    CheckConstraint("valid IN (0, 1)", name="valid_is_boolean"),
     Index(None, "launch_id"),
 )
 
@@ -210,3 +217,32 @@ scrapes = Table(
     ),
     Column("data", LargeBinary, nullable=False, comment="zlib over a JSON list of Scrape"),
 )
+
+machine_samples = Table(
+    "tuner_machine_samples",
+    metadata,
+    Column(
+        "load_point_id",
+        Integer,
+        ForeignKey("tuner_load_points.load_point_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("data", LargeBinary, nullable=False, comment="zlib over a JSON list of MachineSample"),
+)
+
+benches = Table(
+    "tuner_benches",
+    metadata,
+    Column("bench_id", Integer, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("workload_id", String(12), nullable=False, comment="hash of the workload"),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("tuner_version", String(64), nullable=False),
+    Column("workload", JSON, nullable=False),
+    Column("slos", JSON, nullable=False),
+    Column("load_point", JSON, nullable=False),
+    Column("records", LargeBinary, nullable=False, comment="tuner.store.records_codec"),
+    Column("scrapes", LargeBinary, nullable=False, comment="zlib over a JSON list of Scrape"),
+)
+"""Measurements of servers that the tuner did not start: they belong to no study."""

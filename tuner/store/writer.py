@@ -12,12 +12,14 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import IntegrityError
 
+from tuner.domain.bench import Bench
 from tuner.domain.errors import InputError
 from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.flags import Flags, FlagValue
 from tuner.domain.load import RequestRecord
 from tuner.domain.measurement import Capacity, LoadPoint, Scrape
 from tuner.domain.study import StudySpec
+from tuner.domain.telemetry import MachineSample
 from tuner.domain.trial import Provenance, Study, TrialRole, TrialState
 from tuner.store import rows
 from tuner.store.engine import OpenDatabase, database_errors, fetch, writing_engine
@@ -25,7 +27,7 @@ from tuner.store.location import DatabaseLocation
 from tuner.store.migrate import migrate
 from tuner.store.preflight import check_database, create_file
 from tuner.store.records_codec import encode_records
-from tuner.store.schema import launches, load_points, request_records, studies, trials
+from tuner.store.schema import benches, launches, load_points, machine_samples, request_records, studies, trials
 from tuner.store.schema import scrapes as scrapes_table
 
 _INTERRUPTED = Failure(kind=FailureKind.INTERRUPTED, evidence="the tuner stopped while the trial ran")
@@ -145,18 +147,28 @@ class Store(OpenDatabase):
         point: LoadPoint,
         records: Sequence[RequestRecord],
         scrapes: Sequence[Scrape],
+        samples: Sequence[MachineSample] = (),
     ) -> int:
-        """Add a load point with its raw records and scrapes, all or nothing, and return its id.
+        """Add a load point with its raw records and readings, all or nothing, and return its id.
 
         `point.index` counts on over all launches of the trial.
         """
         row = rows.load_point_row(trial_id, launch_id, point)
-        record_data, scrape_data = encode_records(records), rows.encode_scrapes(scrapes)
+        raw = {
+            request_records: encode_records(records),
+            scrapes_table: rows.encode_scrapes(scrapes),
+            machine_samples: rows.encode_machine_samples(samples),
+        }
         with self._transaction() as connection:
             load_point_id = _inserted(connection, load_points, row)
-            for table, data in ((request_records, record_data), (scrapes_table, scrape_data)):
+            for table, data in raw.items():
                 connection.execute(sa.insert(table).values(load_point_id=load_point_id, data=data))
         return load_point_id
+
+    def save_bench(self, bench: Bench, records: Sequence[RequestRecord], scrapes: Sequence[Scrape]) -> int:
+        """Add a measurement of a server that the tuner did not start, and return its id."""
+        raw = {"records": encode_records(records), "scrapes": rows.encode_scrapes(scrapes)}
+        return self._insert(benches, rows.bench_row(bench) | raw)
 
     def finish_trial(
         self,

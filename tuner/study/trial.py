@@ -15,13 +15,13 @@ from typing import TypeVar
 
 import numpy as np
 
+from tuner.domain.arrivals import Arrivals, ClosedLoop, PoissonArrivals
 from tuner.domain.errors import LaunchError
 from tuner.domain.events import LoadPointMeasured, Observer, PhaseStarted, Progress
 from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.flags import FlagValue
 from tuner.domain.load import LoadJob, LoadResult, Outcome
 from tuner.domain.measurement import LoadPoint, Scrape
-from tuner.domain.workload import Arrivals, ClosedLoop, PoissonArrivals
 from tuner.load.process import run_job
 from tuner.metrics.ladder import most_points, next_rate
 from tuner.metrics.summary import summarise
@@ -246,7 +246,7 @@ class _Visit:
 
 def expected_seconds(arrivals: Arrivals, requests: int) -> float | None:
     """Return how long the arrivals of a load point last on average, None where the server decides."""
-    return requests / arrivals.rate if isinstance(arrivals, PoissonArrivals) else None
+    return requests / arrivals.offered_rps if arrivals.offered_rps else None
 
 
 class _ServerDiedError(Exception):

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from tuner.domain.arrivals import Arrivals, ClosedLoop
+from tuner.domain.lengths import FixedLength
 from tuner.domain.load import LoadJob
-from tuner.domain.workload import Arrivals, ClosedLoop, FixedLength, Workload
+from tuner.domain.workload import Workload
 
 FAKE = Path(__file__).parents[2] / "fakes" / "stream_server.py"
 

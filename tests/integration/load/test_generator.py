@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tuner.domain.arrivals import ClosedLoop, PoissonArrivals
 from tuner.domain.load import LoadJob, LoadResult, Outcome
-from tuner.domain.workload import ClosedLoop, PoissonArrivals
 from tuner.load.generator import generate
 
 Serve = Callable[..., Any]

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from tuner.domain.arrivals import ClosedLoop
 from tuner.domain.errors import LaunchError
 from tuner.domain.failure import FailureKind
 from tuner.domain.load import LoadJob, Outcome
-from tuner.domain.workload import ClosedLoop
 from tuner.load.process import WORKER, run_job
 
 Serve = Callable[..., Any]

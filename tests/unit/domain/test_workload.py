@@ -3,7 +3,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tuner.domain.workload import ClosedLoop, FixedLength, PoissonArrivals, Workload
+from tuner.domain.arrivals import ClosedLoop, PoissonArrivals
+from tuner.domain.lengths import FixedLength
+from tuner.domain.workload import Workload
 
 
 def _workload(input_tokens: Any) -> Workload:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.domain.workload import ClosedLoop, PoissonArrivals
+from tuner.domain.arrivals import ClosedLoop, PoissonArrivals
 from tuner.load.arrivals import schedule
 
 SEEDS = st.integers(min_value=-(2**63), max_value=2**63 - 1)

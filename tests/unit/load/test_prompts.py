@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuner.domain.workload import FixedLength, Length, LogNormalLength, NormalLength, UniformLength, Workload
+from tuner.domain.lengths import FixedLength, Length, LogNormalLength, NormalLength, UniformLength
+from tuner.domain.workload import Workload
 from tuner.load.prompts import Prompt, lengths, prompts
 
 RANGES = st.tuples(st.integers(1, 50), st.integers(0, 50)).map(lambda pair: (pair[0], pair[0] + pair[1]))

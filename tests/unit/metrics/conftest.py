@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from tuner.domain.arrivals import Arrivals, ClosedLoop, PoissonArrivals
 from tuner.domain.load import ClientHealth
 from tuner.domain.measurement import Distribution, LoadPoint, LoadSummary, ServerFigures
-from tuner.domain.workload import Arrivals, ClosedLoop, PoissonArrivals
 
 MakePoint = Callable[..., LoadPoint]
 EMPTY = Distribution(count=0)

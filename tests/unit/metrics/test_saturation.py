@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
+from tuner.domain.arrivals import ClosedLoop, PoissonArrivals
 from tuner.domain.load import Outcome, RequestRecord
-from tuner.domain.workload import ClosedLoop, PoissonArrivals
 from tuner.metrics.saturation import in_flight, queue_growing
 
 ANY_RATE = PoissonArrivals(rate=1)

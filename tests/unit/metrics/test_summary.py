@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from tuner.domain.arrivals import ClosedLoop, PoissonArrivals
 from tuner.domain.load import ClientHealth, LoadResult, Outcome, RequestRecord
 from tuner.domain.slo import parse_slo
-from tuner.domain.workload import ClosedLoop, PoissonArrivals
 from tuner.metrics.summary import meets_each_limit, summarise
 
 HEALTH = ClientHealth(cpu_s=1, cpu_share=0.1, lateness_p99=0, loop_lag_max=0)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from tuner.domain.arrivals import Arrivals, PoissonArrivals
 from tuner.domain.load import ClientHealth, Outcome, RequestRecord
 from tuner.domain.measurement import Distribution, LoadPoint, LoadSummary, ServerFigures
 from tuner.domain.study import StudySpec
 from tuner.domain.trial import Provenance, TrialRole
-from tuner.domain.workload import Arrivals, PoissonArrivals
 from tuner.store.location import DatabaseLocation
 from tuner.store.writer import Store, open_store
 

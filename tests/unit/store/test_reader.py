@@ -6,12 +6,12 @@ from typing import Any, Protocol
 import pytest
 from sqlalchemy import event
 
+from tuner.domain.arrivals import ClosedLoop
 from tuner.domain.errors import InputError, SurroundingsError
 from tuner.domain.load import RequestRecord
 from tuner.domain.measurement import LoadPoint, Scrape
 from tuner.domain.study import StudySpec
 from tuner.domain.trial import Provenance, TrialRole, TrialState
-from tuner.domain.workload import ClosedLoop
 from tuner.store.location import DatabaseLocation
 from tuner.store.reader import open_reader
 from tuner.store.writer import Store

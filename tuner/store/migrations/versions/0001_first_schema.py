@@ -1,4 +1,4 @@
-"""The first schema: studies, trials, launches, load points, request records, scrapes."""
+"""The first schema: studies, trials, launches, load points with their raw readings, benches."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -45,7 +45,9 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("capacity_rps", sa.Double(), nullable=True),
+        sa.Column("capacity_lower_rps", sa.Double(), nullable=True),
         sa.Column("capacity_upper_rps", sa.Double(), nullable=True),
+        sa.Column("capacity", sa.JSON(), nullable=True),
         sa.Column("objective_values", sa.JSON(), nullable=True, comment="NULL unless measured"),
         sa.Column("failure_kind", sa.String(length=32), nullable=True),
         sa.Column("failure_evidence", sa.Text(), nullable=True),
@@ -112,8 +114,11 @@ def upgrade() -> None:
             "point_index", sa.Integer(), nullable=False, comment="position within the trial, over all its launches"
         ),
         sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("rate", sa.Double(), nullable=True, comment="requests per second offered; NULL under closed loop"),
+        sa.Column(
+            "rate", sa.Double(), nullable=True, comment="requests per second offered; NULL where there is no one rate"
+        ),
         sa.Column("concurrency", sa.Integer(), nullable=True, comment="users of a closed loop; NULL under open loop"),
+        sa.Column("arrivals", sa.JSON(), nullable=False),
         sa.Column("requests", sa.Integer(), nullable=False),
         sa.Column("seed", sa.String(length=40), nullable=False, comment="text: a seed may be wider than 64 bits"),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
@@ -132,15 +137,20 @@ def upgrade() -> None:
         sa.Column("tpot_p95", sa.Double(), nullable=True),
         sa.Column("tpot_p99", sa.Double(), nullable=True),
         sa.Column("slo_met", sa.Integer(), nullable=False, comment="0 or 1"),
+        sa.Column("valid", sa.Integer(), nullable=False, comment="0 where the client was the bottleneck, else 1"),
         sa.Column("summary", sa.JSON(), nullable=False),
         sa.Column("server", sa.JSON(), nullable=False),
         sa.Column("client", sa.JSON(), nullable=False),
+        sa.Column("machine", sa.JSON(), nullable=False),
+        sa.Column("reconciliation", sa.JSON(), nullable=True),
         sa.CheckConstraint(
-            "(kind = 'closed' AND concurrency >= 1 AND rate IS NULL) OR (kind = 'poisson' AND rate > 0 AND concurrency IS NULL)",
+            "(kind = 'closed' AND concurrency >= 1 AND rate IS NULL)"
+            " OR (kind <> 'closed' AND concurrency IS NULL AND (rate IS NULL OR rate > 0))",
             name=op.f("ck_tuner_load_points_arrivals"),
         ),
         sa.CheckConstraint("point_index >= 0", name=op.f("ck_tuner_load_points_point_index_from_0")),
         sa.CheckConstraint("slo_met IN (0, 1)", name=op.f("ck_tuner_load_points_slo_met_is_boolean")),
+        sa.CheckConstraint("valid IN (0, 1)", name=op.f("ck_tuner_load_points_valid_is_boolean")),
         sa.ForeignKeyConstraint(
             ["launch_id"], ["tuner_launches.launch_id"], name=op.f("fk_tuner_load_points_launch_id"), ondelete="CASCADE"
         ),
@@ -174,4 +184,31 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("load_point_id", name=op.f("pk_tuner_scrapes")),
+    )
+    op.create_table(
+        "tuner_machine_samples",
+        sa.Column("load_point_id", sa.Integer(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False, comment="zlib over a JSON list of MachineSample"),
+        sa.ForeignKeyConstraint(
+            ["load_point_id"],
+            ["tuner_load_points.load_point_id"],
+            name=op.f("fk_tuner_machine_samples_load_point_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("load_point_id", name=op.f("pk_tuner_machine_samples")),
+    )
+    op.create_table(
+        "tuner_benches",
+        sa.Column("bench_id", sa.Integer(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("workload_id", sa.String(length=12), nullable=False, comment="hash of the workload"),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tuner_version", sa.String(length=64), nullable=False),
+        sa.Column("workload", sa.JSON(), nullable=False),
+        sa.Column("slos", sa.JSON(), nullable=False),
+        sa.Column("load_point", sa.JSON(), nullable=False),
+        sa.Column("records", sa.LargeBinary(), nullable=False, comment="tuner.store.records_codec"),
+        sa.Column("scrapes", sa.LargeBinary(), nullable=False, comment="zlib over a JSON list of Scrape"),
+        sa.PrimaryKeyConstraint("bench_id", name=op.f("pk_tuner_benches")),
     )
