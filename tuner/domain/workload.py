@@ -139,6 +139,7 @@ class Workload(Frozen):
     """
 
     endpoint: Endpoint = Endpoint.COMPLETIONS
+    """`completions`, or `chat`."""
     input_tokens: Length = FixedLength(tokens=512)
     """Tokens of each prompt: a number, or a distribution. Of a conversation: the new ones of each turn."""
     output_tokens: Length = FixedLength(tokens=128)

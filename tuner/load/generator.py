@@ -157,5 +157,5 @@ def _connections(job: LoadJob) -> tuple[int, int]:
     """Return how many connections to open beforehand, and how many to keep ready ahead of need."""
     if isinstance(job.arrivals, ClosedLoop):
         return min(job.arrivals.concurrency, job.requests), 0
-    spare = math.ceil(min(max(job.arrivals.rate * _SPARE_SECONDS, _SPARE_MIN), _SPARE_MAX))
+    spare = math.ceil(min(max((job.arrivals.offered_rps or 0.0) * _SPARE_SECONDS, _SPARE_MIN), _SPARE_MAX))
     return min(spare, job.requests), spare
