@@ -2,8 +2,9 @@
 
 Format 1: the byte 1, then zlib over: the length of a JSON header (4 bytes, little endian), the header (numbers of
 requests and events, the distinct outcomes, error texts and labels), then the columns. Times are whole microseconds,
-each as the difference from the nearest earlier moment of its request: a token costs about two bytes. A column of differences is
-stored as zigzag 64-bit integers, byte plane by byte plane: the high planes are zeros, which zlib reduces to nothing.
+each as the difference from the nearest earlier moment of its request: a token costs about two bytes. A column of
+differences is stored as zigzag 64-bit integers, byte plane by byte plane: the high planes are zeros, which zlib reduces
+to nothing.
 """
 
 import json
