@@ -14,21 +14,24 @@ HEADROOM = 2.0
 """Capacity over target rate that an answer asks for by default: the field's habit is 2 to 3."""
 
 
-def contenders(trials: Sequence[Trial], slos: Sequence[Slo]) -> tuple[Contender, ...]:
-    """Return the measured trials, their load points judged anew by these SLOs."""
-    found: list[Contender] = []
-    for trial in trials:
-        if trial.state is TrialState.MEASURED:
-            points = tuple(
-                point.model_copy(update={"summary": judged(point.summary, slos)}) for point in trial.judged_points
-            )
-            found.append(Contender(trial, capacity(points), points))
-    return tuple(found)
+def contenders(trials: Sequence[Trial], spec: StudySpec, slos: Sequence[Slo]) -> tuple[Contender, ...]:
+    """Return the measured trials, their load points judged anew by these SLOs.
+
+    For the study's own SLOs the capacity is the one that the trial's search found, from every single request; for
+    others it is estimated from the load points' stored percentiles, and its interval is wider.
+    """
+    own = set(slos) == set(spec.slos)
+    return tuple(_contender(trial, slos, own=own) for trial in trials if trial.state is TrialState.MEASURED)
+
+
+def _contender(trial: Trial, slos: Sequence[Slo], *, own: bool) -> Contender:
+    points = tuple(point.model_copy(update={"summary": judged(point.summary, slos)}) for point in trial.judged_points)
+    return Contender(trial, trial.capacity if own and trial.capacity is not None else capacity(points), points)
 
 
 def best_number(trials: Sequence[Trial], spec: StudySpec) -> int | None:
     """Return the number of the best trial for the study's own target and SLOs, None before the first."""
-    among = contenders(trials, spec.slos)
+    among = contenders(trials, spec, spec.slos)
     return choose(among, spec.target_rps, HEADROOM, spec.slos).trial.number if among else None
 
 
@@ -40,7 +43,7 @@ def best_answer(
     Raises:
         InputError: the study has no measured trial yet.
     """
-    among = contenders(trials, slos)
+    among = contenders(trials, study.spec, slos)
     if not among:
         raise InputError(
             "no trial of this study is measured yet",

@@ -21,8 +21,9 @@ from tuner.store.writer import Store
 from tuner.study.answer import best_number
 from tuner.study.budget import allowance, counted, deadline, spent_seconds, typical_trial
 from tuner.study.setting import Setting, fingerprint
-from tuner.study.trial import Assignment, TrialRunner
+from tuner.study.trial import TrialRunner
 from tuner.study.verdict import Verdict, judge
+from tuner.study.visit import Assignment
 
 _ATTEMPTS = 3
 """Launches that a trial may have before a failure of the surroundings is accepted."""
