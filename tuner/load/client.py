@@ -11,8 +11,9 @@ from typing import Any
 
 from tuner.domain.load import Outcome
 from tuner.load.exchange import Exchange
+from tuner.load.pacing import Clock
 from tuner.load.payload import Target
-from tuner.load.protocol import Clock, Connection
+from tuner.load.protocol import Connection
 
 _CONNECT_TIMEOUT = 10.0
 _LONGEST_IDLE = 1.0

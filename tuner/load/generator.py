@@ -7,6 +7,7 @@ not be charged to the server.
 
 import asyncio
 import math
+import random
 import time
 from collections.abc import Callable, Sequence
 
@@ -19,9 +20,9 @@ from tuner.load.arrivals import schedule
 from tuner.load.client import Client
 from tuner.load.exchange import Exchange
 from tuner.load.health import Monitor, undisturbed
+from tuner.load.pacing import Alarm, Clock
 from tuner.load.payload import Target, completion_request, parse_target
 from tuner.load.prompts import prompts
-from tuner.load.protocol import Clock
 
 Progress = Callable[[int, int], None]
 """Called with requests done and requests in all."""
@@ -68,6 +69,7 @@ class _LoadPoint:
     def __init__(self, job: LoadJob, target: Target, exchanges: Sequence[Exchange], clock: Clock) -> None:
         self._clock = clock
         self._deadline = job.deadline_s
+        self._seed = job.seed
         self._exchanges = exchanges
         self._open_loop = not isinstance(job.arrivals, ClosedLoop)
         self._due = _due_times(job)
@@ -83,13 +85,15 @@ class _LoadPoint:
     async def measure(self, on_progress: Progress) -> LoadResult:
         await self._client.open(self._ready)
         with undisturbed():
-            monitor = Monitor(self._clock)
+            monitor = Monitor(self._clock, random.Random(self._seed))  # noqa: S311  # no secret depends on it
+            self._alarm = Alarm(self._send_due, self._clock)
             self._zero = self._clock() + _LEAD
             self._send_due()
             await self._watch(on_progress)
+            cpu = monitor.cpu_s
             duration = max(exchange.finished_at for exchange in self._exchanges) - self._zero
             records = tuple(exchange.record(self._zero) for exchange in self._exchanges)
-            health = monitor.stop(records, duration, scheduled=self._open_loop)
+            health = monitor.stop(records, duration, cpu_s=cpu)
         return LoadResult(started_at=self._zero, duration=duration, records=records, client=health)
 
     def _send_due(self) -> None:
@@ -99,7 +103,7 @@ class _LoadPoint:
             self._came_due += 1
             self._send_next()
         if self._came_due < len(self._due):
-            self._timer = self._loop.call_later(max(float(self._due[self._came_due]) - now, 0.0), self._send_due)
+            self._alarm.set(self._zero + float(self._due[self._came_due]))
 
     def _send_next(self) -> None:
         if self._next == len(self._exchanges):
@@ -128,10 +132,11 @@ class _LoadPoint:
                 break
             await asyncio.wait([self._all_ended], timeout=min(left, _PROGRESS_STEP))
             on_progress(self._ended, len(self._exchanges))
+        self._alarm.close()
         await self._client.close(Outcome.CANCELLED, "")
 
     async def _cancel_the_rest(self) -> None:
-        self._timer.cancel()
+        self._alarm.cancel()
         sent, self._next = self._next, len(self._exchanges)
         await self._client.close(Outcome.CANCELLED, f"still running after {self._deadline:g} s")
         now = self._clock()

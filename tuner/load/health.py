@@ -1,18 +1,27 @@
-"""Owns the client's view of itself: CPU, event-loop lag, lateness; and keeps the garbage collector out of the way."""
+"""Owns the client's view of itself: CPU, event-loop lag, lateness; and keeps the garbage collector out of the way.
+
+The lag is the client's own error. An alarm goes off at moments that have nothing to do with the load; how late it is
+noticed is what an event that arrives at any moment has to wait before its time is read: the kernel's wake-up, and the
+handling of all that the event loop was given before it.
+"""
 
 import asyncio
 import gc
 import math
+import random
 import time
+from array import array
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tuner.domain.load import ClientHealth, RequestRecord
-from tuner.load.protocol import Clock
+from tuner.load.pacing import Alarm, Clock
 
-_TICK = 0.02
+_TICK = (0.005, 0.015)
+"""Seconds between two looks, drawn anew each time, so that no rhythm of the load is followed or missed."""
 
 
 @contextmanager
@@ -29,35 +38,59 @@ def undisturbed() -> Generator[None]:
 
 
 class Monitor:
-    """Watches the event loop through a timer, and the process's CPU time, from its creation on."""
+    """Watches the event loop through an alarm, and the process's CPU time, from its creation on."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, draw: random.Random) -> None:
         self._clock = clock
+        self._draw = draw
         self._loop = asyncio.get_running_loop()
         self._cpu_at_start = time.process_time()
-        self._lag_max = 0.0
-        self._expected = clock() + _TICK
-        self._timer = self._loop.call_later(_TICK, self._tick)
+        self._lags = array("d")
+        self._alarm = Alarm(self._look, clock)
+        self._set()
 
-    def stop(self, records: Sequence[RequestRecord], duration: float, *, scheduled: bool) -> ClientHealth:
-        """Return how the client fared over `duration` seconds; lateness only counts where there was a schedule."""
-        self._timer.cancel()
-        cpu = time.process_time() - self._cpu_at_start
+    def stop(self, records: Sequence[RequestRecord], duration: float, *, cpu_s: float | None = None) -> ClientHealth:
+        """Return how the client fared over `duration` seconds."""
+        cpu = self.cpu_s if cpu_s is None else cpu_s
+        self._alarm.close()
+        late = lateness(records)
+        lags = np.asarray(self._lags)
         return ClientHealth(
             cpu_s=cpu,
             cpu_share=cpu / duration if duration > 0 else 0.0,
-            lateness_p99=lateness_p99(records) if scheduled else 0.0,
-            loop_lag_max=self._lag_max,
+            lateness_mean=_mean(late),
+            lateness_p99=_p99(late),
+            lateness_max=float(late.max(initial=0.0)),
+            loop_lag_mean=_mean(lags),
+            loop_lag_p99=_p99(lags),
+            loop_lag_max=float(lags.max(initial=0.0)),
+            reads=sum(len(set(record.event_times)) for record in records),
+            events=sum(len(record.event_times) for record in records),
         )
 
-    def _tick(self) -> None:
-        now = self._clock()
-        self._lag_max = max(self._lag_max, now - self._expected)
-        self._expected = now + _TICK
-        self._timer = self._loop.call_later(_TICK, self._tick)
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds since the creation."""
+        return time.process_time() - self._cpu_at_start
+
+    def _set(self) -> None:
+        self._expected = self._clock() + self._draw.uniform(*_TICK)
+        self._alarm.set(self._expected)
+
+    def _look(self) -> None:
+        self._lags.append(self._clock() - self._expected)
+        self._set()
 
 
-def lateness_p99(records: Sequence[RequestRecord]) -> float:
-    """Return the 99th percentile of sending minus schedule, in seconds, over the requests that were sent."""
-    late = [record.sent_at - record.scheduled_at for record in records if not math.isnan(record.sent_at)]
-    return float(np.percentile(late, 99)) if late else 0.0
+def lateness(records: Sequence[RequestRecord]) -> NDArray[np.float64]:
+    """Return sending minus schedule, in seconds, of the requests that were sent; zeros under closed loop."""
+    late = (record.sent_at - record.scheduled_at for record in records if not math.isnan(record.sent_at))
+    return np.fromiter(late, dtype=np.float64)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if values.size else 0.0
+
+
+def _p99(values: NDArray[np.float64]) -> float:
+    return float(np.percentile(values, 99)) if values.size else 0.0

@@ -14,8 +14,8 @@ import httptools
 
 from tuner.domain.load import Outcome
 from tuner.load.exchange import OK_STATUS, Exchange, judge
+from tuner.load.pacing import Clock
 
-Clock = Callable[[], float]
 _KEPT_BODY = 2000
 
 
@@ -90,8 +90,11 @@ class Connection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is None:
             return
-        if exchange.status == OK_STATUS:
-            self._note(exchange.stream.feed(body))
+        stream = exchange.stream
+        if stream.is_token(body):  # nearly always
+            exchange.event_times.append(self._read_at)
+        elif exchange.status == OK_STATUS:
+            self._note(stream.feed(body))
         elif len(exchange.body) < _KEPT_BODY:
             exchange.body += body[:_KEPT_BODY]
 
