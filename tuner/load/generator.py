@@ -7,7 +7,6 @@ not be charged to the server.
 
 import asyncio
 import math
-import random
 import time
 from collections.abc import Callable, Sequence
 
@@ -23,6 +22,7 @@ from tuner.load.health import Monitor, undisturbed
 from tuner.load.pacing import Alarm, Clock
 from tuner.load.payload import Target, completion_request, parse_target
 from tuner.load.prompts import prompts
+from tuner.load.seeds import Purpose, generator
 
 Progress = Callable[[int, int], None]
 """Called with requests done and requests in all."""
@@ -85,7 +85,7 @@ class _LoadPoint:
     async def measure(self, on_progress: Progress) -> LoadResult:
         await self._client.open(self._ready)
         with undisturbed():
-            monitor = Monitor(self._clock, random.Random(self._seed))  # noqa: S311  # no secret depends on it
+            monitor = Monitor(self._clock, generator(self._seed, Purpose.LOOKS))
             self._alarm = Alarm(self._send_due, self._clock)
             self._zero = self._clock() + _LEAD
             self._send_due()

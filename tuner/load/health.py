@@ -8,7 +8,6 @@ handling of all that the event loop was given before it.
 import asyncio
 import gc
 import math
-import random
 import time
 from array import array
 from collections.abc import Generator, Sequence
@@ -40,7 +39,7 @@ def undisturbed() -> Generator[None]:
 class Monitor:
     """Watches the event loop through an alarm, and the process's CPU time, from its creation on."""
 
-    def __init__(self, clock: Clock, draw: random.Random) -> None:
+    def __init__(self, clock: Clock, draw: np.random.Generator) -> None:
         self._clock = clock
         self._draw = draw
         self._loop = asyncio.get_running_loop()

@@ -14,6 +14,7 @@ class Purpose(IntEnum):
     INPUT_LENGTHS = 2
     OUTPUT_LENGTHS = 3
     PROMPTS = 4
+    LOOKS = 5
 
 
 def generator(seed: int, purpose: Purpose) -> np.random.Generator:

@@ -72,13 +72,14 @@ def make_job() -> Callable[..., LoadJob]:
         deadline: float = 20.0,
         ignore_eos: bool = True,
     ) -> LoadJob:
-        lengths = {"input_tokens": FixedLength(tokens=16), "output_tokens": FixedLength(tokens=output)}
         return LoadJob(
             url=url,
             model="tuner-x",
             vocabulary=500,
             first_token=10,
-            workload=Workload(**lengths, ignore_eos=ignore_eos),
+            workload=Workload(
+                input_tokens=FixedLength(tokens=16), output_tokens=FixedLength(tokens=output), ignore_eos=ignore_eos
+            ),
             arrivals=arrivals or ClosedLoop(concurrency=3),
             requests=requests,
             deadline_s=deadline,

@@ -32,7 +32,7 @@ def event(chunk: object, separators: tuple[str, str] = (",", ":")) -> bytes:
 
 def read(*pieces: bytes) -> Findings:
     stream = CompletionStream()
-    events = sum(stream.feed(piece) for piece in pieces) + stream.finish()
+    events = sum(1 if stream.is_token(piece) else stream.feed(piece) for piece in pieces) + stream.finish()
     return Findings(events, stream.prompt_tokens, stream.completion_tokens, stream.error, stream.done)
 
 
@@ -112,3 +112,36 @@ def test_the_first_error_is_kept():
 @pytest.mark.parametrize("garbage", [b"<html>oops</html>", b"[1, 2]", b'{"choices":'])
 def test_what_is_no_chunk_is_an_error(garbage: bytes):
     assert read(b"data: " + garbage + b"\n\n").error
+
+
+@given(chunks=st.lists(CHUNKS, max_size=12), line_end=LINE_ENDS)
+def test_whole_events_give_what_single_bytes_give(chunks: list[bytes], line_end: bytes):
+    ended = [chunk.replace(b"\n", line_end) for chunk in chunks]
+    body = b"".join(ended)
+    assert read(*ended) == read(*[body[at : at + 1] for at in range(len(body))])
+
+
+def test_chunks_like_those_before_are_tokens_at_a_glance_and_others_are_not():
+    stream = CompletionStream()
+    assert not stream.is_token(event(TOKEN))
+    stream.feed(event(TOKEN))
+    assert stream.is_token(event(EMPTY))
+    assert not stream.is_token(event(TOKEN) * 2)
+    assert not stream.is_token(event(TOKEN)[:-1])
+    assert not stream.is_token(event(TOKEN | {"usage": USAGE["usage"]}))
+    assert not stream.is_token(event(ERROR))
+
+
+def test_the_first_chunk_of_a_chat_only_says_who_speaks():
+    role = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}
+    word = {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}
+    both = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hi"}}]}
+    assert read(event(role), event(word)).events == 1
+    assert read(event(both)).events == 1
+
+
+def test_the_body_is_kept_where_it_is_asked_for():
+    stream = CompletionStream(keep=True)
+    pieces = [event(TOKEN), event(TOKEN)]
+    assert [1 if stream.is_token(piece) else stream.feed(piece) for piece in pieces] == [1, 1]
+    assert stream.body == pieces
