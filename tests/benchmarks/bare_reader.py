@@ -87,7 +87,8 @@ async def _main(options: argparse.Namespace) -> None:
     cpu = time.process_time() - began
     tokens = sum(len(times) - 3 for times in run.times)
     ttft = [times[1] - times[0] for times in run.times]
-    print(json.dumps({"cpu_s": cpu, "tokens": tokens, "ttft_s": ttft}))
+    tpot = [(times[-3] - times[1]) / (len(times) - 4) for times in run.times]
+    print(json.dumps({"cpu_s": cpu, "tokens": tokens, "ttft_s": ttft, "tpot_s": tpot}))
 
 
 if __name__ == "__main__":
