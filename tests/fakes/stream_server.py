@@ -11,6 +11,7 @@ request and sent each token event, on the machine's monotonic clock: `GET /truth
 import argparse
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +28,9 @@ MODES = (
     "short",
     "long",
     "no_usage",
+    "http_429",
     "http_500",
+    "http_503",
     "slow_headers",
     "several_tokens_per_event",
     "several_events_per_write",
@@ -90,14 +93,15 @@ class Server(asyncio.Protocol):
             self.answer_json(200, self.fake.requests)
         elif self.url == b"/connections":
             self.answer_json(200, self.fake.connections)
+        elif self.parser.get_method() == b"GET":
+            self.answer_json(404, {"detail": "Not Found"})
         else:
             asyncio.get_running_loop().create_task(self.complete(self.received))
 
-    def answer_json(self, status: int, value: object) -> None:
+    def answer_json(self, status: int, value: object, headers: str = "") -> None:
         body = json.dumps(value).encode()
-        self.transport.write(
-            f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-        )
+        head = f"HTTP/1.1 {status} X\r\n{headers}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        self.transport.write(head.encode())
         self.transport.write(body)
 
     async def complete(self, received: float) -> None:
@@ -107,6 +111,9 @@ class Server(asyncio.Protocol):
         fake.requests.append({"body": request, "authorization": self.key})
         if fake.mode == "http_500":
             self.answer_json(500, {"error": {"message": "the engine is dead", "code": 500}})
+            return
+        if fake.mode in {"http_429", "http_503"}:
+            self.answer_json(int(fake.mode[-3:]), {"error": {"message": "try again later"}}, "retry-after: 1\r\n")
             return
         if fake.mode == "not_http":
             self.transport.write(b"SSH-2.0-OpenSSH_9.2\r\n")
@@ -123,7 +130,9 @@ class Server(asyncio.Protocol):
         if fake.mode != "slow_headers":
             self.transport.write(head)
         due = received + fake.first
-        events = list(token_events(fake.mode, tokens))
+        if self.url.startswith(b"/v1/chat"):
+            self.write(sse({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}))
+        events = list(token_events(fake.mode, tokens, self.choice(request)))
         for number, event in enumerate(events):
             await asyncio.sleep(max(due - time.monotonic(), 0))
             due += fake.gap
@@ -134,6 +143,13 @@ class Server(asyncio.Protocol):
             sent.append(time.monotonic())
             self.write(event)
         self.finish(tokens)
+
+    def choice(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return what a token's chunk holds at the endpoint that was asked."""
+        shared = {"index": 0, "logprobs": None, "finish_reason": None}
+        if self.url.startswith(b"/v1/chat"):
+            return shared | {"delta": {"content": "é"}}
+        return shared | {"text": "é"} | ({"token_ids": [42]} if request.get("return_token_ids") else {})
 
     def breaks(self) -> bool:
         """Do what the fault says half-way through; returns whether the stream is over for us."""
@@ -167,9 +183,9 @@ class Server(asyncio.Protocol):
             self.transport.write(piece)
 
 
-def token_events(mode: str, tokens: int) -> Iterator[bytes]:
+def token_events(mode: str, tokens: int, choice: dict[str, Any]) -> Iterator[bytes]:
     """Yield what is written at each step of the schedule."""
-    event = sse({"id": "cmpl-1", "choices": [{"index": 0, "text": "é", "logprobs": None, "finish_reason": None}]})
+    event = sse({"id": "cmpl-1", "choices": [choice]})
     if mode == "several_events_per_write":
         yield from (event * PER_EVENT for _ in range(tokens // PER_EVENT))
     elif mode == "several_tokens_per_event":
@@ -182,9 +198,13 @@ def sse(chunk: object) -> bytes:
     return b"data: " + json.dumps(chunk, separators=(",", ":"), ensure_ascii=False).encode() + b"\n\n"
 
 
-async def serve(fake: Fake) -> None:
+async def serve(fake: Fake, certificate: str) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Server(fake), "127.0.0.1", 0, backlog=4096)
+    tls = None
+    if certificate:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
+    server = await loop.create_server(lambda: Server(fake), "127.0.0.1", 0, backlog=4096, ssl=tls)
     print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
     await server.serve_forever()
 
@@ -194,8 +214,9 @@ def main() -> None:
     parser.add_argument("--mode", choices=MODES, default="healthy")
     parser.add_argument("--first-ms", type=float, default=20.0)
     parser.add_argument("--gap-ms", type=float, default=10.0)
+    parser.add_argument("--certificate", default="", help="PEM file with certificate and key: serve TLS")
     given = parser.parse_args()
-    uvloop.run(serve(Fake(given.mode, given.first_ms / 1e3, given.gap_ms / 1e3)))
+    uvloop.run(serve(Fake(given.mode, given.first_ms / 1e3, given.gap_ms / 1e3), given.certificate))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ class Exchange:
     requested_tokens: int
     exact: bool
     """Whether an answer of another length than requested is a failure (EOS is ignored)."""
+    session: int = -1
+    step: int = 0
+    label: str = ""
     scheduled_at: float = math.nan
     sent_at: float = math.nan
     finished_at: float = math.nan
@@ -34,6 +37,11 @@ class Exchange:
     """The body of an error response, as far as it is worth keeping."""
     outcome: Outcome | None = None
     error: str = ""
+
+    @property
+    def latest(self) -> float:
+        """When the server was last heard of, or the request sent; NaN before that."""
+        return self.event_times[-1] if self.event_times else self.sent_at
 
     def end(self, outcome: Outcome, error: str, now: float) -> None:
         """Record how and when it ended."""
@@ -58,6 +66,9 @@ class Exchange:
             output_tokens=usage.completion_tokens or 0,
             requested_tokens=self.requested_tokens,
             error=self.error,
+            session=self.session,
+            step=self.step,
+            label=self.label,
         )
 
 

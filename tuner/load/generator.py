@@ -1,17 +1,18 @@
 """Owns one load point: sends a job's requests when they are due and gathers what came back. Computes no latency.
 
-Everything that takes time (prompts, request bytes, connections) is ready before the load point's zero. Open loop has no
-limit on requests in flight. A closed loop starts its users a millisecond apart: a burst of the client's own making must
-not be charged to the server.
+Everything that takes time (prompts, request bytes, connections) is ready before the load point's zero; only the later
+calls of a session are written when their turn comes. Open loop has no limit on requests in flight. A closed loop starts
+its users a millisecond apart: a burst of the client's own making must not be charged to the server.
+
+A failed call ends its session: what should have followed is neither sent nor recorded.
 """
 
 import asyncio
+import heapq
 import math
 import time
 from collections.abc import Callable, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
 from tuner.domain.arrivals import ClosedLoop
 from tuner.domain.load import LoadJob, LoadResult, Outcome
@@ -19,17 +20,19 @@ from tuner.load.arrivals import schedule
 from tuner.load.client import Client
 from tuner.load.exchange import Exchange
 from tuner.load.health import Monitor, undisturbed
+from tuner.load.hopeless import Hopeless
 from tuner.load.pacing import Alarm, Clock
-from tuner.load.payload import Target, completion_request, parse_target
-from tuner.load.prompts import prompts
 from tuner.load.seeds import Purpose, generator
+from tuner.load.sessions import Session, sessions
+from tuner.load.traces import read_trace
+from tuner.load.visitor import Visitor, Writer
 
 Progress = Callable[[int, int], None]
-"""Called with requests done and requests in all."""
+"""Called with user requests done and user requests in all."""
 
 _LEAD = 0.02
 _USER_STEP = 0.001
-_PROGRESS_STEP = 0.25
+_WATCH_STEP = 0.25
 _SPARE_SECONDS = 0.1
 _SPARE_MIN, _SPARE_MAX = 8, 256
 
@@ -38,129 +41,208 @@ async def generate(job: LoadJob, *, api_key: str, on_progress: Progress, clock: 
     """Run a load job and return its records, in order of sending.
 
     Raises:
-        InputError: the job's URL is no http or https URL.
+        InputError: the job's URL is no http or https URL, or its trace can't be read.
     """
-    target = parse_target(job.url)
-    run = _LoadPoint(job, target, _exchanges(job, target, api_key), clock)
+    trace = read_trace(job.workload.trace) if job.workload.trace is not None else ()
+    planned = sessions(
+        job.workload,
+        job.requests,
+        job.seed + job.workload.seed,
+        first_token=job.first_token,
+        vocabulary=job.vocabulary,
+        trace=trace,
+    )
+    starts = schedule(job.arrivals, len(planned), job.seed + job.workload.seed, [one.at or 0.0 for one in trace])
+    plan = _Plan(planned, None if starts is None else [float(at) for at in starts])
+    run = _LoadPoint(job, plan.within(job.send_for_s), Writer(job, api_key), clock)
     return await run.measure(on_progress)
 
 
-def _exchanges(job: LoadJob, target: Target, api_key: str) -> list[Exchange]:
-    workload = job.workload
-    contents = prompts(workload, job.requests, job.seed, first_token=job.first_token, vocabulary=job.vocabulary)
-    return [
-        Exchange(
-            payload=completion_request(target, job.model, prompt, ignore_eos=workload.ignore_eos, api_key=api_key),
-            input_tokens=len(prompt.token_ids),
-            requested_tokens=prompt.output_tokens,
-            exact=workload.ignore_eos,
-        )
-        for prompt in contents
-    ]
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    sessions: tuple[Session, ...]
+    starts: list[float] | None
+    """Of each session, under open loop."""
+
+    def within(self, seconds: float | None) -> "_Plan":
+        """Return the plan without what starts later."""
+        if seconds is None or self.starts is None:
+            return self
+        kept = sum(at <= seconds for at in self.starts)
+        return _Plan(self.sessions[:kept], self.starts[:kept])
 
 
 class _LoadPoint:
-    """One load point under way. Requests are sent in order.
+    """One load point under way.
 
-    `due` holds the times at which a request is sent because its time has come: every request's under open loop, each
-    user's first one under closed loop, where the end of a request brings the others.
+    `due` holds what is sent because its time has come, the earliest first. Under open loop that is every session's
+    first call; under closed loop each user's first session, and the end of a session brings the user's next one. A
+    call after a pause comes due like the others.
     """
 
-    def __init__(self, job: LoadJob, target: Target, exchanges: Sequence[Exchange], clock: Clock) -> None:
+    def __init__(self, job: LoadJob, plan: _Plan, writer: Writer, clock: Clock) -> None:
         self._clock = clock
-        self._deadline = job.deadline_s
-        self._seed = job.seed
-        self._exchanges = exchanges
-        self._open_loop = not isinstance(job.arrivals, ClosedLoop)
-        self._due = _due_times(job)
-        self._ready, spare = _connections(job)
-        self._client = Client(target, spare=spare, clock=clock, on_end=self._on_end)
-        self._loop = asyncio.get_running_loop()
-        self._all_ended = self._loop.create_future()
-        self._came_due = 0
-        self._next = 0
-        self._ended = 0
-        self._zero = math.nan
+        self._job = job
+        self._starts = plan.starts
+        self._visitors = [Visitor(session, writer, number) for number, session in enumerate(plan.sessions)]
+        ready, spare = _connections(job, len(self._visitors))
+        self._ready = ready
+        self._client = Client(writer.target, spare=spare, clock=clock, on_end=self._on_end)
+        self._of: dict[int, Visitor] = {}
+        self._sent: list[Exchange] = []
+        self._due: list[tuple[float, int, Visitor | None]] = []
+        self._order = 0
+        self._begun = self._ended = 0
+        self._all_ended = asyncio.get_running_loop().create_future()
+        self._hopeless = Hopeless(job.give_up, len(self._visitors))
+        self._given_up = ""
+        self._over = False
+        self._zero = self._last_end = math.nan
 
     async def measure(self, on_progress: Progress) -> LoadResult:
         await self._client.open(self._ready)
         with undisturbed():
-            monitor = Monitor(self._clock, generator(self._seed, Purpose.LOOKS))
+            monitor = Monitor(self._clock, generator(self._job.seed, Purpose.LOOKS))
             self._alarm = Alarm(self._send_due, self._clock)
-            self._zero = self._clock() + _LEAD
-            self._send_due()
+            self._zero = self._last_end = self._clock() + _LEAD
+            self._begin()
             await self._watch(on_progress)
             cpu = monitor.cpu_s
-            duration = max(exchange.finished_at for exchange in self._exchanges) - self._zero
-            records = tuple(exchange.record(self._zero) for exchange in self._exchanges)
+            duration = max((each.finished_at for each in self._sent), default=self._zero) - self._zero
+            records = tuple(each.record(self._zero) for each in self._sent)
             health = monitor.stop(records, duration, cpu_s=cpu)
-        return LoadResult(started_at=self._zero, duration=duration, records=records, client=health)
+        return LoadResult(self._zero, duration, records, health, self._given_up)
+
+    def _begin(self) -> None:
+        """Let every session come due at its start, or every user's first one at the user's."""
+        if not self._visitors:
+            self._all_ended.set_result(None)
+        if self._starts is not None:
+            for visitor, at in zip(self._visitors, self._starts, strict=True):
+                self._push(self._zero + at + visitor.pause, visitor)
+        elif isinstance(self._job.arrivals, ClosedLoop):
+            for user in range(min(self._job.arrivals.concurrency, len(self._visitors))):
+                self._push(self._zero + user * _USER_STEP, None)
+        self._send_due()
+
+    def _push(self, at: float, visitor: Visitor | None) -> None:
+        """Send a visitor's current call at this time; without one, let a user begin the next session."""
+        self._order += 1
+        heapq.heappush(self._due, (at, self._order, visitor))
 
     def _send_due(self) -> None:
-        """Send every request whose time has come, and come back when the next one's does."""
-        now = self._clock() - self._zero
-        while self._came_due < len(self._due) and self._due[self._came_due] <= now:
-            self._came_due += 1
-            self._send_next()
-        if self._came_due < len(self._due):
-            self._alarm.set(self._zero + float(self._due[self._came_due]))
+        """Send everything whose time has come, and come back when the next one's does."""
+        due = self._due
+        while due and due[0][0] <= self._clock():
+            at, _, visitor = heapq.heappop(due)
+            if visitor is None:
+                self._begin_next()
+            else:
+                visitor.exchange.scheduled_at = at
+                self._send(visitor)
+        if due:
+            self._alarm.set(due[0][0])
 
-    def _send_next(self) -> None:
-        if self._next == len(self._exchanges):
+    def _begin_next(self) -> None:
+        """Let a user of a closed loop begin the next session, if there is one and time for it."""
+        now = self._clock()
+        late = self._job.send_for_s is not None and now - self._zero > self._job.send_for_s
+        if self._begun == len(self._visitors) or late or self._over:
+            self._end_if_done(nothing_more=True)
             return
-        exchange = self._exchanges[self._next]
-        if self._open_loop:
-            exchange.scheduled_at = self._zero + float(self._due[self._next])
-        self._next += 1
+        visitor = self._visitors[self._begun]
+        self._begun += 1
+        self._come_due(visitor, now)
+
+    def _come_due(self, visitor: Visitor, now: float) -> None:
+        if visitor.pause:
+            self._push(now + visitor.pause, visitor)
+            self._alarm.set(self._due[0][0])
+        else:
+            visitor.exchange.scheduled_at = math.nan if self._starts is None else now
+            self._send(visitor)
+
+    def _send(self, visitor: Visitor) -> None:
+        exchange = visitor.exchange
+        self._of[id(exchange)] = visitor
+        self._sent.append(exchange)
         self._client.send(exchange)
 
     def _on_end(self, exchange: Exchange) -> None:
-        if not self._open_loop:
+        visitor = self._of.pop(id(exchange))
+        self._last_end = exchange.finished_at
+        if math.isnan(exchange.scheduled_at):
             exchange.scheduled_at = exchange.sent_at
+        self._hopeless.ended(exchange)
+        if not self._over and visitor.go_on():
+            self._come_due(visitor, exchange.finished_at)
+            return
         self._ended += 1
-        if self._ended == len(self._exchanges) and not self._all_ended.done():
+        if self._starts is None:
+            self._next_user(visitor)
+        self._end_if_done(nothing_more=False)
+
+    def _next_user(self, visitor: Visitor) -> None:
+        if visitor.tail and not self._over:
+            self._push(self._clock() + visitor.tail, None)
+            self._alarm.set(self._due[0][0])
+        else:
+            self._begin_next()
+
+    def _end_if_done(self, *, nothing_more: bool) -> None:
+        stopped = nothing_more and not self._of and not self._due
+        if (self._ended == len(self._visitors) or stopped) and not self._all_ended.done():
             self._all_ended.set_result(None)
-        elif not self._open_loop:
-            self._send_next()
 
     async def _watch(self, on_progress: Progress) -> None:
-        """Report progress until every request ended, or the deadline ended them."""
+        """Report progress until everything ended, the deadline ended it, or nothing can be won any more."""
         while not self._all_ended.done():
-            left = self._zero + self._deadline - self._clock()
-            if left <= 0:
-                await self._cancel_the_rest()
+            why = self._why_to_stop()
+            if why:
                 break
-            await asyncio.wait([self._all_ended], timeout=min(left, _PROGRESS_STEP))
-            on_progress(self._ended, len(self._exchanges))
+            left = self._zero + self._job.deadline_s - self._clock()
+            await asyncio.wait([self._all_ended], timeout=min(max(left, 0.0), _WATCH_STEP))
+            on_progress(self._ended, len(self._visitors))
+        else:
+            why = ""
+        self._over = True
         self._alarm.close()
-        await self._client.close(Outcome.CANCELLED, "")
+        self._due.clear()
+        await self._client.close(Outcome.CANCELLED, why)
+        if why and not self._given_up:
+            self._note_what_was_never_sent()
 
-    async def _cancel_the_rest(self) -> None:
-        self._alarm.cancel()
-        sent, self._next = self._next, len(self._exchanges)
-        await self._client.close(Outcome.CANCELLED, f"still running after {self._deadline:g} s")
+    def _why_to_stop(self) -> str:
         now = self._clock()
-        for position, exchange in enumerate(self._exchanges):
-            if exchange.outcome is None:
-                if self._open_loop and position >= sent:
-                    exchange.scheduled_at = self._zero + float(self._due[position])
-                exchange.end(Outcome.CANCELLED, f"not sent within {self._deadline:g} s", now)
+        running = [visitor.exchange for visitor in self._of.values()]
+        self._given_up = self._hopeless.verdict(running, now)
+        if self._given_up:
+            return f"given up: {self._given_up}"
+        if now - self._zero >= self._job.deadline_s:
+            return f"still running after {self._job.deadline_s:g} s"
+        silence = self._job.silence_s
+        if silence is not None and running and now - self._last_heard(running) > silence:
+            return f"nothing came for {silence:g} s"
+        return ""
+
+    def _last_heard(self, running: Sequence[Exchange]) -> float:
+        return max(self._last_end, *(each.latest for each in running if not math.isnan(each.latest)), self._zero)
+
+    def _note_what_was_never_sent(self) -> None:
+        """Give every session that was to come a record; under a closed loop also those that no user got to."""
+        sent, now = set(map(id, self._sent)), self._clock()
+        for number, visitor in enumerate(self._visitors):
+            exchange = visitor.exchange
+            if id(exchange) not in sent and exchange.outcome is None and exchange.step == 0:
+                if self._starts is not None:
+                    exchange.scheduled_at = self._zero + self._starts[number] + visitor.pause
+                exchange.end(Outcome.CANCELLED, f"not sent within {self._job.deadline_s:g} s", now)
+                self._sent.append(exchange)
 
 
-def _due_times(job: LoadJob) -> NDArray[np.float64]:
-    """Return when requests are due, in seconds from zero: all of them, or each user's first one under closed loop."""
-    if isinstance(job.arrivals, ClosedLoop):
-        users = min(job.arrivals.concurrency, job.requests)
-        return np.arange(users, dtype=np.float64) * _USER_STEP
-    offsets = schedule(job.arrivals, job.requests, job.seed)
-    if offsets is None:
-        raise AssertionError("open-loop arrivals have a schedule")
-    return offsets
-
-
-def _connections(job: LoadJob) -> tuple[int, int]:
+def _connections(job: LoadJob, planned: int) -> tuple[int, int]:
     """Return how many connections to open beforehand, and how many to keep ready ahead of need."""
     if isinstance(job.arrivals, ClosedLoop):
-        return min(job.arrivals.concurrency, job.requests), 0
+        return min(job.arrivals.concurrency, planned), 0
     spare = math.ceil(min(max((job.arrivals.offered_rps or 0.0) * _SPARE_SECONDS, _SPARE_MIN), _SPARE_MAX))
-    return min(spare, job.requests), spare
+    return min(spare, planned), spare

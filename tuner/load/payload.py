@@ -1,14 +1,20 @@
-"""Owns the bytes of a completion request and the address they go to. Opens no connection."""
+"""Owns the bytes of a request and the address they go to. Opens no connection."""
 
 import json
 import ssl
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from tuner.domain.errors import InputError
-from tuner.load.prompts import Prompt
+from tuner.domain.workload import Endpoint
+from tuner.load.prompts import Content
 
 _PORTS = {"http": 80, "https": 443}
+_PATHS = {Endpoint.COMPLETIONS: "/v1/completions", Endpoint.CHAT: "/v1/chat/completions"}
+
+Messages = Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +24,7 @@ class Target:
     host: str
     port: int
     path: str
-    """Path of the completions endpoint."""
+    """Path of the endpoint."""
     tls: ssl.SSLContext | None = None
 
     @property
@@ -28,8 +34,8 @@ class Target:
         return f"{host}:{self.port}"
 
 
-def parse_target(url: str) -> Target:
-    """Return the completions endpoint below a base URL such as `http://127.0.0.1:8123`.
+def parse_target(url: str, endpoint: Endpoint = Endpoint.COMPLETIONS) -> Target:
+    """Return an endpoint below a base URL such as `http://127.0.0.1:8123`; a `/v1` at its end may be left out.
 
     Raises:
         InputError: not an http or https URL with a host.
@@ -40,31 +46,49 @@ def parse_target(url: str) -> Target:
     return Target(
         host=parts.hostname,
         port=parts.port or _PORTS[parts.scheme],
-        path=f"{parts.path.rstrip('/')}/v1/completions",
+        path=parts.path.rstrip("/").removesuffix("/v1") + _PATHS[endpoint],
         tls=ssl.create_default_context() if parts.scheme == "https" else None,
     )
 
 
-def completion_request(target: Target, model: str, prompt: Prompt, *, ignore_eos: bool, api_key: str) -> bytes:
-    """Return the whole HTTP request of one streamed completion, greedy, with usage in its last chunk."""
-    body = _body(model, prompt, ignore_eos=ignore_eos)
-    key = f"Authorization: Bearer {api_key}\r\n" if api_key else ""
-    head = (
-        f"POST {target.path} HTTP/1.1\r\nHost: {target.authority}\r\n{key}"
-        f"Accept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What all requests of a load point have in common."""
 
+    target: Target
+    model: str
+    ignore_eos: bool
+    api_key: str = ""
+    return_token_ids: bool = False
+    """Ask for the answer's token ids, which the next turn of a conversation needs."""
 
-def _body(model: str, prompt: Prompt, *, ignore_eos: bool) -> bytes:
-    fields = {
-        "model": model,
-        "max_tokens": prompt.output_tokens,
-        "temperature": 0,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "prompt": prompt.token_ids,
-    }
-    if ignore_eos:
-        fields["ignore_eos"] = True
-    return json.dumps(fields, separators=(",", ":")).encode()
+    def request(self, prompt: Content | Messages, output_tokens: int) -> bytes:
+        """Return the whole HTTP request of one streamed answer, greedy, with usage in its last chunk.
+
+        Args:
+            prompt: token ids or text for completions, messages for a chat.
+            output_tokens: completion tokens to ask for.
+        """
+        body = json.dumps(self._fields(prompt, output_tokens), separators=(",", ":")).encode()
+        key = f"Authorization: Bearer {self.api_key}\r\n" if self.api_key else ""
+        head = (
+            f"POST {self.target.path} HTTP/1.1\r\nHost: {self.target.authority}\r\n{key}"
+            f"Accept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+    def _fields(self, prompt: Content | Messages, output_tokens: int) -> dict[str, Any]:
+        is_chat = self.target.path.endswith(_PATHS[Endpoint.CHAT])
+        fields: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": output_tokens,
+            "temperature": 0,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "messages" if is_chat else "prompt": prompt,
+        }
+        if self.ignore_eos:
+            fields["ignore_eos"] = True
+        if self.return_token_ids:
+            fields["return_token_ids"] = True
+        return fields

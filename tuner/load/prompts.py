@@ -1,7 +1,8 @@
-"""Owns what each request of a load point asks for: prompt token ids and output length. Builds no HTTP."""
+"""Owns what prompts are made of: token ids, words, lengths. Builds no HTTP and knows no order of calls.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+Token ids are drawn uniformly: lengths are exact without a tokenizer, and two random prompts share no prefix worth
+caching. Words are common and short, so that most tokenizers need about one token for each.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,36 +15,42 @@ from tuner.domain.lengths import (
     NormalLength,
     UniformLength,
 )
-from tuner.domain.workload import Workload
-from tuner.load.seeds import Purpose, generator
 
+Content = tuple[int, ...] | str
+"""Token ids, or text."""
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """One request's content."""
-
-    token_ids: tuple[int, ...]
-    output_tokens: int
-    """Completion tokens to ask for."""
-
-
-def prompts(workload: Workload, requests: int, seed: int, *, first_token: int, vocabulary: int) -> Iterator[Prompt]:
-    """Yield the content of every request, in order of sending.
-
-    Token ids are drawn uniformly from [first_token, vocabulary): lengths are exact without a tokenizer, and two random
-    prompts share no prefix worth caching.
-
-    Raises:
-        ValueError: the range of token ids is empty.
+_WORDS = tuple(
     """
-    if first_token >= vocabulary:
-        raise ValueError(f"no token ids between {first_token} and {vocabulary}")
-    inputs = lengths(workload.input_tokens, requests, generator(seed, Purpose.INPUT_LENGTHS))
-    outputs = lengths(workload.output_tokens, requests, generator(seed, Purpose.OUTPUT_LENGTHS))
-    draw = generator(seed, Purpose.PROMPTS)
-    for input_tokens, output_tokens in zip(inputs.tolist(), outputs.tolist(), strict=True):
-        token_ids = draw.integers(first_token, vocabulary, size=(input_tokens,), dtype=np.int64)
-        yield Prompt(tuple(token_ids.tolist()), output_tokens)
+    the of and to in is that for it as was with be by on not he his but at are this have from or had an they which one
+    you were all her she there would their we him been has when who will no more if out so up said what its about than
+    into them can only other time new some could these two may first then do any like my now over such our man me even
+    most made after also did many off before must well back through years where much your way down should because long
+    each just state those people too little good world still see men work very make here old life both between under
+    last never day same another know while might us great year since against go came right used take three states
+    """.split()  # noqa: SIM905  # a list of one word a line is no easier to read
+)
+
+
+class Source:
+    """Draws contents of one kind: ids between two bounds, or words."""
+
+    def __init__(self, *, first_token: int, vocabulary: int, words: bool) -> None:
+        """Draw ids from [first_token, vocabulary), or words.
+
+        Raises:
+            ValueError: the range of token ids is empty.
+        """
+        if first_token >= vocabulary:
+            raise ValueError(f"no token ids between {first_token} and {vocabulary}")
+        self._range = (first_token, vocabulary)
+        self._words = words
+
+    def draw(self, draw: np.random.Generator, tokens: int) -> Content:
+        """Return contents of so many tokens; of so many words where it draws words."""
+        if self._words:
+            chosen: list[int] = draw.integers(0, len(_WORDS), tokens).tolist()
+            return " ".join(_WORDS[index] for index in chosen)
+        return tuple(draw.integers(*self._range, size=(tokens,), dtype=np.int64).tolist())
 
 
 def lengths(length: Length, count: int, draw: np.random.Generator) -> NDArray[np.int64]:

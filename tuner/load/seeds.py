@@ -15,6 +15,10 @@ class Purpose(IntEnum):
     OUTPUT_LENGTHS = 3
     PROMPTS = 4
     LOOKS = 5
+    CHOICES = 6
+    PAUSES = 7
+    PREFIXES = 8
+    ANSWERS = 9
 
 
 def generator(seed: int, purpose: Purpose) -> np.random.Generator:

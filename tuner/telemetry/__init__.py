@@ -1,1 +1,1 @@
-"""The server's own figures during a load point: reads /metrics over HTTP, and says what the readings mean."""
+"""Server and machine during a load point: reads /metrics, GPUs, processes, memory, and says what the readings mean."""

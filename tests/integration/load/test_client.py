@@ -10,8 +10,7 @@ import pytest
 from tuner.domain.load import Outcome
 from tuner.load.client import Client
 from tuner.load.exchange import Exchange
-from tuner.load.payload import completion_request, parse_target
-from tuner.load.prompts import Prompt
+from tuner.load.payload import Form, parse_target
 
 Serve = Callable[..., Any]
 
@@ -36,7 +35,7 @@ class Sender:
         self.client = Client(self.target, spare=spare, clock=self.clock, on_end=self.ended.put_nowait)
 
     def start(self) -> None:
-        payload = completion_request(self.target, "m", Prompt((1, 2), 4), ignore_eos=True, api_key="")
+        payload = Form(self.target, "m", ignore_eos=True).request((1, 2), 4)
         self.client.send(Exchange(payload=payload, input_tokens=2, requested_tokens=4, exact=True))
 
     async def send(self) -> Exchange:

@@ -1,16 +1,20 @@
 """The generator against a real server in another process, healthy and faulty, in this process's event loop."""
 
+import json
 import math
 import socket
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import trustme
 
-from tuner.domain.arrivals import ClosedLoop, PoissonArrivals
-from tuner.domain.load import LoadJob, LoadResult, Outcome
+from tuner.domain.arrivals import Arrivals, ClosedLoop, ConstantArrivals, PoissonArrivals, TraceArrivals
+from tuner.domain.load import GiveUp, LoadJob, LoadResult, Outcome
+from tuner.domain.slo import Latency
 from tuner.load.generator import generate
 
 Serve = Callable[..., Any]
@@ -47,7 +51,9 @@ def most_in_flight(result: LoadResult) -> int:
         ("short", Outcome.SHORT, "7 tokens by usage, 8 asked for"),
         ("long", Outcome.SHORT, "9 tokens by usage, 8 asked for"),
         ("no_usage", Outcome.SHORT, "without usage"),
+        ("http_429", Outcome.HTTP_ERROR, "HTTP 429"),
         ("http_500", Outcome.HTTP_ERROR, "HTTP 500"),
+        ("http_503", Outcome.HTTP_ERROR, "HTTP 503"),
         ("not_http", Outcome.CUT, "not HTTP"),
     ],
 )
@@ -142,3 +148,116 @@ async def test_progress_ends_with_the_last_request(serve: Serve, make_job: MakeJ
         await generate(job, api_key="", on_progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (6, 6)
     assert told == sorted(told)
+
+
+CHAIN = [
+    {"name": "routing", "input_tokens": 4, "output_tokens": 2},
+    {"name": "retrieval", "before": "60ms"},
+    {"name": "answer", "input_tokens": 9, "output_tokens": 8},
+]
+
+
+@pytest.mark.parametrize("arrivals", [ClosedLoop(concurrency=2), PoissonArrivals(rate=100.0)])
+async def test_a_chain_s_calls_follow_one_another_after_their_other_work(
+    serve: Serve, make_job: MakeJob, arrivals: Arrivals
+):
+    with serve() as server:
+        result = await run(make_job(server.url, arrivals, requests=5, workload={"chain": CHAIN}))
+    assert outcomes(result) == {Outcome.OK: 10}
+    for number in range(5):
+        first, second = [record for record in result.records if record.session == number]
+        assert [(first.step, first.label), (second.step, second.label)] == [(0, "routing"), (1, "answer")]
+        assert second.scheduled_at == pytest.approx(first.finished_at + 0.06, abs=1e-6)
+        assert second.sent_at >= second.scheduled_at
+
+
+async def test_a_failed_call_ends_its_session(serve: Serve, make_job: MakeJob):
+    with serve("http_500") as server:
+        result = await run(make_job(server.url, requests=4, workload={"chain": CHAIN}))
+    assert [record.label for record in result.records] == ["routing"] * 4
+
+
+async def test_a_conversation_sends_what_was_said_with_the_answers_that_came(serve: Serve, make_job: MakeJob):
+    talk = {"conversation": {"turns": 3, "think_time": 0.01}, "prefix": {"tokens": 5}}
+    with serve() as server:
+        result = await run(make_job(server.url, ClosedLoop(concurrency=1), requests=1, output=4, workload=talk))
+        prompts = [request["body"]["prompt"] for request in server.requests()]
+    assert [len(prompt) for prompt in prompts] == [5 + 16, 5 + 16 + 4 + 16, 5 + 16 + 4 + 16 + 4 + 16]
+    assert prompts[1][:25] == prompts[0] + [42] * 4
+    assert prompts[2][:41] == prompts[1]
+    assert [record.label for record in result.records] == ["turn 1", "turn 2", "turn 3"]
+
+
+async def test_a_chat_grows_by_messages(serve: Serve, make_job: MakeJob):
+    talk = {"endpoint": "chat", "conversation": {"turns": 2}, "prefix": {"tokens": 5}}
+    with serve() as server:
+        result = await run(make_job(server.url, ClosedLoop(concurrency=1), requests=1, output=4, workload=talk))
+        first, second = (request["body"]["messages"] for request in server.requests())
+    assert outcomes(result) == {Outcome.OK: 2}
+    assert [len(record.event_times) for record in result.records] == [4, 4], "who speaks is no token"
+    assert [message["role"] for message in first] == ["system", "user"]
+    assert [message["role"] for message in second] == ["system", "user", "assistant", "user"]
+    assert second[2]["content"] == "éééé"
+
+
+async def test_a_hopeless_load_point_is_given_up_and_what_was_never_sent_leaves_no_record(
+    serve: Serve, make_job: MakeJob
+):
+    rule = GiveUp(latency=Latency.TTFT, limit=0.1, requests=5)
+    with serve(first_ms=150) as server:
+        job = make_job(server.url, PoissonArrivals(rate=50.0), requests=500, deadline=60.0, give_up=(rule,))
+        result = await run(job)
+    assert "of 500 requests over ttft 100 ms" in result.given_up
+    assert 5 <= len(result.records) < 250
+    assert not any(math.isnan(record.sent_at) for record in result.records)
+    assert set(outcomes(result)) <= {Outcome.OK, Outcome.CANCELLED}
+
+
+async def test_rules_that_nothing_breaks_change_nothing(serve: Serve, make_job: MakeJob):
+    rule = GiveUp(latency=Latency.TTFT, limit=5.0, requests=1)
+    with serve() as server:
+        result = await run(make_job(server.url, requests=20, give_up=(rule,)))
+    assert (result.given_up, outcomes(result)) == ("", {Outcome.OK: 20})
+
+
+@pytest.mark.parametrize("arrivals", [ClosedLoop(concurrency=2), ConstantArrivals(rate=100.0)])
+async def test_sending_stops_in_time_and_what_runs_may_finish(serve: Serve, make_job: MakeJob, arrivals: Arrivals):
+    with serve(first_ms=20) as server:
+        result = await run(make_job(server.url, arrivals, requests=5000, send_for_s=0.3))
+    assert set(outcomes(result)) == {Outcome.OK}
+    assert 0.2 < max(record.sent_at for record in result.records) < 0.35
+    assert result.duration > 0.3
+
+
+async def test_a_server_that_falls_silent_is_not_waited_for(serve: Serve, make_job: MakeJob):
+    with serve("stall") as server:
+        result = await run(make_job(server.url, deadline=60.0, silence_s=0.3))
+    assert {record.error for record in result.records[:3]} == {"nothing came for 0.3 s"}
+    assert outcomes(result)[Outcome.CANCELLED] == len(result.records)
+    assert result.duration < 5
+
+
+async def test_a_trace_is_replayed_on_its_own_clock(serve: Serve, make_job: MakeJob, tmp_path: Path):
+    rows = [{"timestamp": at, "input_length": 5 + at, "output_length": 3} for at in (0, 40, 200)]
+    (tmp_path / "trace.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    trace = {"trace": {"file": str(tmp_path / "trace.jsonl"), "format": "mooncake"}}
+    with serve() as server:
+        result = await run(make_job(server.url, TraceArrivals(speed=2.0), requests=9, workload=trace))
+        prompts = [len(request["body"]["prompt"]) for request in server.requests()]
+    assert [record.scheduled_at for record in result.records] == pytest.approx([0.0, 0.02, 0.1])
+    assert prompts == [5, 45, 205]
+
+
+async def test_tls_is_checked_against_the_system_s_certificates(
+    serve: Serve, make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    authority = trustme.CA()
+    certificate, trusted = tmp_path / "server.pem", tmp_path / "ca.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
+    authority.cert_pem.write_to_path(trusted)
+    with serve(certificate=certificate) as server:
+        refused = await run(make_job(server.url))
+        assert outcomes(refused) == {Outcome.REFUSED: 6}
+        assert all("certificate" in record.error for record in refused.records)
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        assert outcomes(await run(make_job(server.url))) == {Outcome.OK: 6}

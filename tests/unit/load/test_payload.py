@@ -5,15 +5,13 @@ import json
 import pytest
 
 from tuner.domain.errors import InputError
-from tuner.load.payload import completion_request, parse_target
-from tuner.load.prompts import Prompt
-
-PROMPT = Prompt((5, 6, 7), 9)
+from tuner.domain.workload import Endpoint
+from tuner.load.payload import Form, parse_target
 
 
 def test_a_request_says_its_own_length_and_asks_for_a_stream_with_usage():
     target = parse_target("http://127.0.0.1:8123")
-    raw = completion_request(target, "m-1", PROMPT, ignore_eos=True, api_key="k")
+    raw = Form(target, "m-1", ignore_eos=True, api_key="k").request((5, 6, 7), 9)
     head, body = raw.split(b"\r\n\r\n", 1)
     lines = head.decode().split("\r\n")
     assert lines[0] == "POST /v1/completions HTTP/1.1"
@@ -30,9 +28,20 @@ def test_a_request_says_its_own_length_and_asks_for_a_stream_with_usage():
 
 
 def test_without_a_key_or_ignored_eos_neither_is_sent():
-    raw = completion_request(parse_target("http://h"), "m", PROMPT, ignore_eos=False, api_key="")
+    raw = Form(parse_target("http://h"), "m", ignore_eos=False).request((5, 6, 7), 9)
     assert b"Authorization" not in raw
     assert b"ignore_eos" not in raw
+
+
+def test_a_chat_is_sent_its_messages_and_text_goes_as_it_is():
+    messages = ({"role": "user", "content": "Hi"},)
+    chat = parse_target("http://h/v1", Endpoint.CHAT)
+    raw = Form(chat, "m", ignore_eos=False).request(messages, 9)
+    assert raw.startswith(b"POST /v1/chat/completions ")
+    assert json.loads(raw.split(b"\r\n\r\n", 1)[1])["messages"] == list(messages)
+    text = Form(parse_target("http://h"), "m", ignore_eos=False, return_token_ids=True).request("Hi", 9)
+    body = json.loads(text.split(b"\r\n\r\n", 1)[1])
+    assert (body["prompt"], body["return_token_ids"]) == ("Hi", True)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +49,7 @@ def test_without_a_key_or_ignored_eos_neither_is_sent():
     [
         ("http://h:81/", "h", 81, "/v1/completions", "h:81"),
         ("http://h/base", "h", 80, "/base/v1/completions", "h:80"),
+        ("http://h/v1/", "h", 80, "/v1/completions", "h:80"),
         ("http://[::1]:8000", "::1", 8000, "/v1/completions", "[::1]:8000"),
     ],
 )

@@ -33,8 +33,19 @@ def test_counters_give_differences_and_gauges_are_read_under_load():
         prompt_tokens_per_s=200.0,
         generation_tokens_per_s=200.0,
         ttft_mean=0.2,
+        ttft_count=10.0,
         tpot_mean=0.025,
     )
+
+
+def test_rates_are_per_second_of_the_load_where_its_duration_is_known():
+    figures = server_figures((BEFORE, *DURING, AFTER), 4.0)
+    assert (figures.prompt_tokens_per_s, figures.generation_tokens_per_s) == (250.0, 250.0)
+
+
+def test_a_scrape_while_the_load_generator_was_starting_is_not_under_load():
+    early = DURING[0].model_copy(update={"at": -0.1, "running": 0})
+    assert server_figures((BEFORE, early, *DURING, AFTER)).running_mean == 6.0
 
 
 @pytest.mark.parametrize("scrapes", [(), (BEFORE,)])
