@@ -56,7 +56,15 @@ class Workbench:
                 "constraints": ["max-num-batched-tokens >= max-num-seqs"],
             },
             "workload": {"input_tokens": 32, "output_tokens": 8},
-            "load": {"rates": [0.5, 1, 2], "duration": "1s", "min_requests": 20, "warmup_requests": 4, "drain": "2s"},
+            "load": {
+                "highest": 2,
+                "lowest": 0.5,
+                "max_points": 3,
+                "duration": "1s",
+                "min_requests": 20,
+                "warmup_requests": 6,
+                "drain": "2s",
+            },
             "slos": {"ttft_p95": "500ms"},
             "budget": {"trials": 3},
         }

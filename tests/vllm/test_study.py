@@ -15,7 +15,15 @@ from tuner.store.reader import open_reader
 pytestmark = pytest.mark.vllm
 
 ENGINE_FLAGS = {"load-format": "dummy", "enforce-eager": True}
-LOAD = {"rates": [0.5, 1, 2], "duration": "3s", "min_requests": 20, "warmup_requests": 8, "drain": "5s"}
+LOAD = {
+    "highest": 2,
+    "lowest": 0.5,
+    "max_points": 3,
+    "duration": "3s",
+    "min_requests": 20,
+    "warmup_requests": 9,
+    "drain": "5s",
+}
 
 
 def real(directory: Path, vllm_python: Path) -> Workbench:

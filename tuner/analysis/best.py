@@ -60,8 +60,10 @@ class Candidate(Frozen):
     command: str
     """The `vllm serve` line."""
     capacity_rps: float
+    capacity_lower_rps: float
+    """Lower end of the capacity's interval."""
     capacity_upper_rps: float | None
-    """The lowest rate that broke; None when none did."""
+    """Upper end; None when no measured rate broke."""
     headroom: float
     """Capacity over the target rate."""
     at_target: PointFigures | None
@@ -80,6 +82,7 @@ class Answer(Frozen):
     flags: dict[str, FlagValue]
     command: str
     capacity_rps: float
+    capacity_lower_rps: float
     capacity_upper_rps: float | None
     headroom: float
     slo_met: bool
@@ -161,6 +164,7 @@ def answer(
         flags=best.flags,
         command=best.command,
         capacity_rps=capacity,
+        capacity_lower_rps=chosen.capacity.lower_rps,
         capacity_upper_rps=chosen.capacity.upper_rps,
         headroom=best.headroom,
         slo_met=capacity * _ROUNDING >= target_rps,
@@ -208,6 +212,7 @@ def _candidate(contender: Contender, model: str, base_flags: Flags, target_rps: 
         flags=trial.flags,
         command=serve_command(model, {**base_flags, **trial.flags}),
         capacity_rps=contender.capacity.rps,
+        capacity_lower_rps=contender.capacity.lower_rps,
         capacity_upper_rps=contender.capacity.upper_rps,
         headroom=contender.capacity.rps / target_rps,
         at_target=point_figures(at_target) if at_target else None,

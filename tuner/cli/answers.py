@@ -118,10 +118,10 @@ def show(
     *,
     as_json: Json = False,
 ) -> None:
-    """Show one trial whole: flags, launches, load points, what the server said of itself."""
+    """Show one trial whole: flags, launches, load points, server, client and machine, and why it is as it is."""
     from tuner.cli.console import print_json, stdout
     from tuner.cli.records import trial_record
-    from tuner.cli.tables import print_trial
+    from tuner.cli.trial_view import print_trial
 
     with _chosen(db, study) as (reader, chosen):
         found = reader.trial(chosen.id, trial)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tuner import __version__
-from tuner.cli import answers, files, run
+from tuner.cli import answers, bench, files, run, workloads
 from tuner.domain.errors import TunerError
 
 _INTERNAL_ERROR = 1
@@ -23,7 +23,9 @@ app = typer.Typer(
 )
 run.register(app)
 answers.register(app)
+bench.register(app)
 files.register(app)
+workloads.register(app)
 
 
 def _print_version(wanted: bool) -> None:

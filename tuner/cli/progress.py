@@ -94,7 +94,7 @@ def _finished(trial: Trial, best: Trial | None) -> str:
         evidence = f": {trial.failure.evidence}" if trial.failure and trial.failure.evidence else ""
         return f"trial {trial.number}: {outcome_text(trial)}{evidence}"
     text = f"trial {trial.number}: capacity {capacity_text(trial.capacity)}"
-    return f"{text} (best so far: trial {best.number}, {capacity_text(best.capacity)})" if best else text
+    return f"{text}; best so far: trial {best.number}, {capacity_text(best.capacity)}" if best else text
 
 
 @dataclass

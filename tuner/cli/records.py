@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tuner.analysis.best import point_figures
+from tuner.analysis.explain import explain_trial
 from tuner.analysis.figures import point_at
 from tuner.domain.flags import serve_command
 from tuner.domain.trial import Study, Trial, TrialState
@@ -26,7 +27,7 @@ def study_record(study: Study, trials: Sequence[Trial]) -> dict[str, Any]:
 
 
 def trial_record(study: Study, trial: Trial) -> dict[str, Any]:
-    """Return a trial with its load points and launches."""
+    """Return a trial with its load points, their explanations (figures in seconds and shares), and its launches."""
     at_target = point_at(trial.judged_points, study.spec.target_rps)
     return {
         "study": study.name,
@@ -38,10 +39,14 @@ def trial_record(study: Study, trial: Trial) -> dict[str, Any]:
         "duplicate_of": trial.duplicate_of,
         "command": serve_command(study.spec.model, {**study.spec.base_flags(), **trial.flags}),
         "capacity_rps": trial.capacity.rps if trial.capacity else None,
+        "capacity_lower_rps": trial.capacity.lower_rps if trial.capacity else None,
         "capacity_upper_rps": trial.capacity.upper_rps if trial.capacity else None,
+        "capacity": trial.capacity.model_dump(mode="json") if trial.capacity else None,
+        "load_cost": trial.load_cost.model_dump(mode="json"),
         "values": trial.values,
         "failure": trial.failure.model_dump(mode="json") if trial.failure else None,
         "at_target": point_figures(at_target).model_dump(mode="json") if at_target else None,
         "load_points": [point.model_dump(mode="json") for point in trial.load_points],
+        "explanations": [point.model_dump(mode="json") for point in explain_trial(trial, study.spec)],
         "launches": [launch.model_dump(mode="json") for launch in trial.launches],
     }

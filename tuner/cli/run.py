@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuner.cli.options import DEFAULT_DATABASE, Database, SloOptions
-from tuner.domain.errors import InputError, SurroundingsError
+from tuner.cli.signals import SIGNALLED, until_signalled
+from tuner.domain.errors import InputError
 
 if TYPE_CHECKING:
     from tuner.domain.study import StudySpec
-
-_SIGNALLED = 128
 
 StudyFile = Annotated[Path | None, typer.Argument(help="The study file (see `tuner init`).", metavar="[STUDY.yaml]")]
 Trials = Annotated[int | None, typer.Option("--trials", help="End after this many trials, trial 0 included.")]
@@ -66,6 +64,10 @@ def run(  # options are what a command has
         str | None, typer.Option("--engine-flags", help="Flags of every launch, as one quoted line.", metavar="FLAGS")
     ] = None,
     vllm_python: VllmPython = None,
+    workload: Annotated[
+        str | None,
+        typer.Option("--workload", help="A shipped workload by name (see `tuner workloads`), or a file."),
+    ] = None,
     input_tokens: Annotated[int | None, typer.Option("--input-tokens", help="Prompt tokens per request.")] = None,
     output_tokens: Annotated[int | None, typer.Option("--output-tokens", help="Output tokens per request.")] = None,
     sampler: Annotated[str | None, typer.Option("--sampler", help="tpe, random or gp.")] = None,
@@ -89,7 +91,7 @@ def run(  # options are what a command has
         "objectives": objective,
         "candidates": candidate,
         "engine": {"flags": engine_flags, "vllm_python": vllm_python},
-        "workload": {"input_tokens": input_tokens, "output_tokens": output_tokens},
+        "workload": {"base": _from_here(workload), "input_tokens": input_tokens, "output_tokens": output_tokens},
         "sampler": {"name": sampler, "seed": seed},
         "budget": {"trials": trials, "hours": hours, "until": until},
     }
@@ -116,6 +118,11 @@ def resume(
     spec = stored.spec
     budget = {name: value for name, value in (("trials", trials), ("hours", hours), ("until", until)) if value}
     _run(with_changes(spec, {"budget": budget, "engine": {"vllm_python": vllm_python} if vllm_python else {}}), db)
+
+
+def _from_here(workload: str | None) -> str | None:
+    """Return a workload's file as an absolute path: paths of a study file start at that file, those of a flag here."""
+    return str(Path(workload).resolve()) if workload is not None and Path(workload).is_file() else workload
 
 
 def slo_mapping(texts: list[str] | None) -> dict[str, str] | None:
@@ -157,8 +164,9 @@ def _laid_over(data: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any
     for key, value in overrides.items():
         if isinstance(value, dict) and key != "slos":
             given = {name: part for name, part in value.items() if part is not None}  # pyright: ignore[reportUnknownVariableType]
-            if given:
-                merged[key] = {**(merged.get(key) or {}), **given}
+            before: Any = merged.get(key) or {}
+            if given:  # a section that is named, such as `workload: chat`, is what the flags start from
+                merged[key] = {**(before if isinstance(before, dict) else {"base": before}), **given}
         elif value:
             merged[key] = value
     return merged
@@ -207,39 +215,12 @@ def _run(spec: "StudySpec", db: str) -> None:
             notify=observe,
             on_line=say,
         )
-        ended_by = asyncio.run(_until_signalled(session))
+        ended = asyncio.run(until_signalled(session))
     option = "" if db == DEFAULT_DATABASE else f" --db {db}"
-    if ended_by is not None:
+    if isinstance(ended, signal.Signals):
         console.print(f"Stopped. Nothing measured is lost; `tuner resume {spec.study}{option}` goes on from here.")
-        raise typer.Exit(_SIGNALLED + ended_by)
+        raise typer.Exit(SIGNALLED + ended)
     console.print(
         f"`tuner best --study {spec.study} --target-rps {spec.target_rps:g}{option}` says what to deploy.",
         soft_wrap=True,
     )
-
-
-async def _until_signalled(session: Coroutine[Any, Any, str]) -> signal.Signals | None:
-    """Run the session; return the signal that ended it, None when it ended by itself.
-
-    The first signal ends the current trial cleanly, a second one skips the polite part of stopping the server.
-    """
-    task = asyncio.ensure_future(session)
-    received: list[signal.Signals] = []
-
-    def interrupt(number: signal.Signals) -> None:
-        received.append(number)
-        task.cancel()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, a background job: stay as we were started
-            loop.add_signal_handler(number, interrupt, number)
-    try:
-        await task
-    except asyncio.CancelledError:
-        if not received:
-            raise
-        return received[0]
-    except OSError as error:
-        raise SurroundingsError(str(error)) from error
-    return None

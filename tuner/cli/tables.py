@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tuner.analysis.best import Answer, Candidate, PointFigures, point_figures
+from tuner.analysis.best import Answer, Candidate, PointFigures
 from tuner.analysis.figures import point_at
 from tuner.cli.console import copyable
 from tuner.cli.text import (
@@ -14,7 +14,6 @@ from tuner.cli.text import (
     bounds_text,
     capacity_text,
     date_text,
-    duration_text,
     flags_text,
     joined,
     latency_text,
@@ -24,10 +23,8 @@ from tuner.cli.text import (
     role_text,
     shorter,
 )
-from tuner.domain.flags import serve_command
-from tuner.domain.measurement import LoadPoint, ServerFigures
 from tuner.domain.study import CAPACITY
-from tuner.domain.trial import Launch, Study, Trial, TrialState
+from tuner.domain.trial import Study, Trial, TrialState
 from tuner.study.front import Front
 
 _NEEDED_NO_LAUNCH = frozenset({TrialState.DUPLICATE, TrialState.INFEASIBLE})
@@ -60,7 +57,7 @@ def _what(study: Study) -> str:
 
 
 def _headline(answer: Answer) -> str:
-    capacity = bounds_text(answer.capacity_rps, answer.capacity_upper_rps)
+    capacity = bounds_text(answer.capacity_rps, answer.capacity_lower_rps, answer.capacity_upper_rps)
     if answer.sustained:
         return f"sustains {capacity}, {answer.headroom:.1f}× the target"
     needed = answer.target_rps * answer.headroom_wanted
@@ -76,11 +73,12 @@ def _headline(answer: Answer) -> str:
 def _sustained(candidate: Candidate) -> str:
     at_target = candidate.at_target
     latency = f"TTFT p95 {milliseconds_text(at_target.ttft_p95_ms)} at the target" if at_target else ""
-    return joined([f"sustain {bounds_text(candidate.capacity_rps, candidate.capacity_upper_rps)}", latency])
+    bounds = bounds_text(candidate.capacity_rps, candidate.capacity_lower_rps, candidate.capacity_upper_rps)
+    return joined([f"sustain {bounds}", latency])
 
 
 def _rates(answer: Answer) -> Table:
-    table = _table(
+    table = plain_table(
         "rate",
         "TTFT p50",
         "TTFT p95",
@@ -95,7 +93,7 @@ def _rates(answer: Answer) -> Table:
     theirs = {figures.rate: figures for figures in answer.baseline.load_points} if answer.baseline else {}
     mine = {figures.rate: figures for figures in answer.best.load_points if figures.rate is not None}
     for rate in sorted({*mine, *(rate for rate in theirs if rate is not None)}):
-        table.add_row(f"{rate:g} req/s", *_own(mine.get(rate)), *_default(theirs.get(rate)))
+        table.add_row(f"{rate:.3g} req/s", *_own(mine.get(rate)), *_default(theirs.get(rate)))
     return table
 
 
@@ -128,7 +126,7 @@ def _met(*, slo_met: bool) -> str:
 
 def print_studies(console: Console, found: Sequence[tuple[Study, Sequence[Trial]]]) -> None:
     """Print the studies of a result file."""
-    table = _table("study", "model", "device", "vLLM", "target", "trials", "measured", "failed", "begun")
+    table = plain_table("study", "model", "device", "vLLM", "target", "trials", "measured", "failed", "begun")
     for study, trials in found:
         states = [trial.state for trial in trials]
         table.add_row(
@@ -150,7 +148,7 @@ def print_trials(console: Console, study: Study, trials: Sequence[Trial], *, eve
     shown = [trial for trial in trials if everything or trial.state not in _NEEDED_NO_LAUNCH]
     names = list(study.spec.search_space.parameters)
     console.print(f"Study {study.name}: {_what(study)}; figures at {study.spec.target_rps:g} req/s")
-    table = _table("trial", "", *names, "capacity", "TTFT p95", "TPOT p95", "goodput", "SLOs", "outcome")
+    table = plain_table("trial", "", *names, "capacity", "TTFT p95", "TPOT p95", "goodput", "SLOs", "outcome")
     for trial in shown:
         table.add_row(str(trial.number), role_text(trial.role), *_settings(trial, names), *_figures(study, trial))
     console.print(table)
@@ -181,106 +179,11 @@ def _figures(study: Study, trial: Trial) -> list[str]:
     ]
 
 
-def print_trial(console: Console, study: Study, trial: Trial) -> None:
-    """Print one trial whole."""
-    console.print(f"Trial {trial.number} of study {study.name} ({role_text(trial.role)}): {outcome_text(trial)}")
-    console.print(f"  flags: {flags_text(trial.flags)}")
-    if trial.failure is not None:
-        console.print(f"  why: {trial.failure.evidence}")
-        console.print(f"  what to do: {trial.failure.advice}" if trial.failure.advice else "")
-    if trial.state is TrialState.MEASURED:
-        console.print(f"  capacity: {capacity_text(trial.capacity)}")
-    for launch in trial.launches:
-        console.print(f"  launch {launch.attempt}: {_launch(launch)}")
-    if trial.load_points:
-        console.print(_load_points(trial.load_points))
-        console.print(_server(trial.load_points))
-    copyable(console, serve_command(study.spec.model, {**study.spec.base_flags(), **trial.flags}))
-
-
-def _launch(launch: Launch) -> str:
-    ready = f"ready after {duration_text(launch.ready_after)}" if launch.ready_after is not None else "never ready"
-    ended = f"exit {launch.exit_code}" if launch.exit_code is not None else ""
-    resolved = ", ".join(f"{name} {value}" for name, value in launch.resolved.items())
-    return joined([ready, ended, resolved, f"log {launch.log_path}"])
-
-
-def _load_points(points: Sequence[LoadPoint]) -> Table:
-    table = _table(
-        "load",
-        "requests",
-        "failed",
-        "TTFT p50",
-        "p95",
-        "p99",
-        "TPOT p50",
-        "p95",
-        "p99",
-        "ITL p95",
-        "E2E p95",
-        "goodput",
-        "out tok/s",
-        "users",
-        "SLOs",
-    )
-    for point in points:
-        summary, figures = point.summary, point_figures(point)
-        table.add_row(
-            point.arrivals.label,
-            str(summary.completed + summary.failed),
-            str(summary.failed),
-            *(milliseconds_text(value) for value in (figures.ttft_p50_ms, figures.ttft_p95_ms, figures.ttft_p99_ms)),
-            *(milliseconds_text(value) for value in (figures.tpot_p50_ms, figures.tpot_p95_ms, figures.tpot_p99_ms)),
-            latency_text(summary.itl.p95),
-            latency_text(summary.e2e.p95),
-            f"{summary.goodput_rps:.2f}/s",
-            f"{summary.output_tokens_per_s:.0f}",
-            f"{summary.users_mean:.1f}",
-            "met" if summary.slo_met else "; ".join(summary.slo_violations),
-        )
-    return table
-
-
-def _server(points: Sequence[LoadPoint]) -> Table:
-    table = _table(
-        "load",
-        "server: running",
-        "waiting",
-        "KV cache",
-        "preemptions",
-        "prefix hits",
-        "TTFT mean",
-        "TPOT mean",
-        "client CPU",
-        "late p99",
-    )
-    for point in points:
-        table.add_row(
-            point.arrivals.label,
-            *_server_figures(point.server),
-            f"{point.client.cpu_share:.0%}",
-            latency_text(point.client.lateness_p99),
-        )
-    return table
-
-
-def _server_figures(server: ServerFigures) -> list[str]:
-    return [
-        _number(server.running_mean, ".1f"),
-        _number(server.waiting_mean, ".1f"),
-        _number(server.kv_cache_usage_max, ".1%"),
-        _number(server.preemptions, ".0f"),
-        _number(server.prefix_cache_hit_rate, ".1%"),
-        latency_text(server.ttft_mean),
-        latency_text(server.tpot_mean),
-    ]
-
-
 def print_front(console: Console, front: Front) -> None:
     """Print a front, best first, then what it dominates."""
     wanted = ", ".join(f"{name} ({direction})" for name, direction in zip(front.metrics, front.directions, strict=True))
     console.print(f"Study {front.study}: {wanted}")
-    table = _table("", "trial", "", *front.metrics, "SLOs", "flags")
+    table = plain_table("", "trial", "", *front.metrics, "SLOs", "flags")
     for trial in front.trials:
         table.add_row(
             "front" if trial.on_front else "dominated",
@@ -302,11 +205,8 @@ def _figure(name: str, value: float) -> str:
     return latency_text(value)
 
 
-def _number(value: float | None, spec: str) -> str:
-    return NOTHING if value is None else format(value, spec)
-
-
-def _table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """Return an empty table without a frame."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         table.add_column(column)

@@ -39,18 +39,23 @@ def milliseconds_text(milliseconds: float | None) -> str:
     return NOTHING if milliseconds is None else format_ms(milliseconds / 1e3)
 
 
+def figure_text(value: float | None, spec: str, unit: str = "") -> str:
+    """Return a figure by its format and unit, a dash where it is unknown."""
+    return NOTHING if value is None else f"{value:{spec}}{unit}"
+
+
 def capacity_text(capacity: "Capacity | None") -> str:
-    """Return a capacity: `6 req/s`, `≥ 8 req/s` where no rate broke, `< 2 req/s` where even the lowest did."""
+    """Return a capacity: `6.1 req/s (5.8–6.4)`, `≥ 8 req/s` where no rate broke, `< 2 req/s` where the lowest did."""
     if capacity is None:
         return NOTHING
-    return bounds_text(capacity.rps, capacity.upper_rps)
+    return bounds_text(capacity.rps, capacity.lower_rps, capacity.upper_rps)
 
 
-def bounds_text(rps: float, upper_rps: float | None) -> str:
-    """Return a capacity given by its bounds."""
+def bounds_text(rps: float, lower_rps: float, upper_rps: float | None) -> str:
+    """Return a capacity with its interval."""
     if upper_rps is None:
-        return f"≥ {rps:g} req/s"
-    return f"{rps:g} req/s" if rps > 0 else f"< {upper_rps:g} req/s"
+        return f"≥ {rps:.3g} req/s"
+    return f"{rps:.3g} req/s ({lower_rps:.3g}–{upper_rps:.3g})" if rps > 0 else f"< {upper_rps:.3g} req/s"
 
 
 def role_text(role: TrialRole) -> str:

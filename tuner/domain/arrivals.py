@@ -33,7 +33,7 @@ class _OpenLoop(Frozen):
     @property
     def label(self) -> str:
         """A few words for people: `4 req/s`."""
-        return f"{self.rate:g} req/s"
+        return f"{self.rate:.3g} req/s"
 
     @property
     def offered_rps(self) -> float | None:

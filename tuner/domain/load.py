@@ -63,6 +63,11 @@ class LoadJob(Frozen):
     """How many requests to send; of a workload of several calls, how many user requests."""
     deadline_s: Annotated[float, Field(gt=0)]
     """Requests still running this long after the start are cancelled, and counted as failed."""
+    send_for_s: Annotated[float | None, Field(gt=0)] = None
+    """No request (of a workload of several calls: no user request) begins later than this after the start; what has
+    begun goes on to its end. Those that never began leave no record."""
+    silence_s: Annotated[float | None, Field(gt=0)] = None
+    """Requests still running are cancelled, and counted as failed, once nothing came from the server for this long."""
     give_up: tuple[GiveUp, ...] = ()
     """Any of them ends the load point early."""
     seed: int

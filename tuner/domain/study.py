@@ -107,8 +107,18 @@ class LoadPlan(Frozen):
 
     rates: tuple[Positive, ...] = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
     """Multiples of the target rate: from 1 upwards until the SLOs break; downwards only where the target broke."""
+    highest: Annotated[float, Field(ge=1, le=1000)] = 4.0
+    """The highest rate that the search for the capacity tries, as a multiple of the target rate."""
+    lowest: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """The lowest rate that the search tries, as a multiple of the target rate; below it the capacity counts as none."""
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """How narrow the capacity's 90 % interval should become: 0.05 is 5 % to either side."""
+    time_budget: Seconds | None = 600.0
+    """How long all open-loop load points of a trial may take together; `null` for as long as the tolerance needs."""
+    max_points: Count = 16
+    """How many open-loop load points a trial has at the most."""
     duration: Seconds = 60.0
-    """How long requests arrive at each load point."""
+    """How long requests arrive at the target rate; rates that are only passed by get half of it."""
     min_requests: Count = 100
     """A load point lasts longer where its rate would bring fewer requests than this."""
     warmup_requests: Count = 32
@@ -201,7 +211,7 @@ class StudySpec(Frozen):
     search_space: SearchSpace
     """The flags that are tuned: a space's name, a file, or the space itself."""
     workload: Workload = Workload()
-    """What one request is like."""
+    """What requests are like: a workload's name, a file, or the workload itself."""
     load: LoadPlan = LoadPlan()
     """How a trial is loaded."""
     slos: Annotated[Slos, Field(min_length=1)]

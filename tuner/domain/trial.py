@@ -108,6 +108,24 @@ class Trial(Frozen):
         last = max((point.attempt for point in self.load_points), default=1)
         return tuple(point for point in self.load_points if point.attempt == last)
 
+    @property
+    def load_cost(self) -> "LoadCost":
+        """What all its load points took."""
+        return LoadCost(
+            load_points=len(self.load_points),
+            requests=sum(point.summary.completed + point.summary.failed for point in self.load_points),
+            seconds=sum(point.duration for point in self.load_points),
+        )
+
+
+class LoadCost(Frozen):
+    """What a trial's load points took: the price of its figures."""
+
+    load_points: int
+    requests: int
+    """Requests that ended, whatever became of them."""
+    seconds: float
+
 
 class Study(Frozen):
     """A stored study."""

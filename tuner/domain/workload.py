@@ -4,10 +4,10 @@ import hashlib
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from tuner.domain.base import Frozen
-from tuner.domain.lengths import FixedLength, Length, NotNegative, Positive
+from tuner.domain.lengths import FixedLength, Length, NotNegative, Positive, Tokens
 from tuner.domain.units import DURATION_SCHEMA, parse_duration
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -28,6 +28,7 @@ class FixedPause(Frozen):
 
     type: Literal["fixed"] = "fixed"
     seconds: NotNegative
+    """How long, in seconds."""
 
 
 class ExponentialPause(Frozen):
@@ -45,9 +46,8 @@ def _bare_duration(value: Any) -> Any:  # noqa: ANN401  # pydantic hands over wh
 
 
 _Pause = Annotated[FixedPause | ExponentialPause, Field(discriminator="type")]
-Pause = Annotated[
-    _Pause, BeforeValidator(_bare_duration), Field(json_schema_extra={"anyOf": [DURATION_SCHEMA, {"type": "object"}]})
-]
+_BareDuration = Annotated[Any, WithJsonSchema(DURATION_SCHEMA)]
+Pause = Annotated[_Pause, BeforeValidator(_bare_duration, json_schema_input_type=_BareDuration | _Pause)]
 """Time without a model call; a bare duration such as `300ms` means fixed."""
 
 
@@ -55,6 +55,7 @@ class SharedPrefix(Frozen):
     """Tokens that many prompts begin with, such as a system prompt: what prefix caching can save."""
 
     tokens: Length
+    """How long each of them is."""
     share: Share = 1.0
     """Share of the requests that begin with one."""
     count: Annotated[int, Field(strict=True, ge=1)] = 1
@@ -65,12 +66,15 @@ class RequestClass(Frozen):
     """One kind of request in a mix."""
 
     name: Name
+    """What its requests are called in figures."""
     weight: Positive
     """Its share is its weight over the sum of all weights."""
     input_tokens: Length
     """Tokens of each prompt, a shared prefix not among them."""
     output_tokens: Length
+    """Tokens of each answer."""
     prefix: SharedPrefix | None = None
+    """Tokens that its prompts have in common."""
 
 
 class Conversation(Frozen):
@@ -86,11 +90,13 @@ class ChainStep(Frozen):
     """One step of a user request: a model call, or other work alone."""
 
     name: Name
+    """What the step is called in figures."""
     before: Pause = FixedPause(seconds=0.0)
     """Other work before the call, such as retrieval."""
     input_tokens: Length | None = None
     """Tokens of the call's prompt; without them the step is other work alone."""
     output_tokens: Length | None = None
+    """Tokens of the call's answer."""
 
     @property
     def is_call(self) -> bool:
@@ -123,13 +129,23 @@ class Trace(Frozen):
     """Recorded requests to replay. The file stays where it is; what it held is known by its hash."""
 
     file: str
+    """Its path, starting from the file that names it; `shipped:NAME` is a sample that comes with the tuner."""
     format: TraceFormat
+    """`mooncake`, `azure`, `burstgpt`, `sharegpt` or `prompts`."""
+    output_tokens: Tokens = 128
+    """Tokens of each answer where a file of prompts gives none."""
+    max_tokens: Tokens | None = None
+    """Leave out requests that hold more tokens than this, prompt and answer together."""
     sha256: str = ""
     """Of the file's bytes; filled in when the file is read, and checked when it is read again."""
     requests: int = 0
     """How many it holds; filled in, as the next."""
+    skipped: int = 0
+    """How many it holds that can't be sent again: failed ones, and those with too many tokens."""
     longest: int = 0
     """Tokens of its longest request, prompt and answer; estimated where it holds text."""
+    seconds: float | None = None
+    """From its first request to its last one; None where it knows no times, and can't be replayed by them."""
 
 
 class Workload(Frozen):
@@ -138,6 +154,8 @@ class Workload(Frozen):
     At most one of `classes`, `conversation`, `chain` and `trace` can be given.
     """
 
+    description: str = ""
+    """A line for people; no part of the identity."""
     endpoint: Endpoint = Endpoint.COMPLETIONS
     """`completions`, or `chat`."""
     input_tokens: Length = FixedLength(tokens=512)
@@ -176,7 +194,7 @@ class Workload(Frozen):
     @property
     def identity(self) -> str:
         """A short hash: two load points are comparable only where it is the same."""
-        told = self.model_dump_json(exclude_none=True, exclude={"trace": {"file"}})
+        told = self.model_dump_json(exclude_defaults=True, exclude={"description": True, "trace": {"file"}})
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 
     @model_validator(mode="after")

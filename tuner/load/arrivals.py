@@ -59,15 +59,13 @@ def schedule(arrivals: Arrivals, requests: int, seed: int, recorded: Sequence[fl
 def _ramp(start: float, end: float, unit: Times) -> Times:
     """Return arrivals of a Poisson process whose rate goes linearly from one rate to another.
 
-    A Poisson process of rate 1 is stretched by the inverse of the expected count: a rate that rises linearly reaches
-    `n` requests on average after n / mean rate seconds, and up to t seconds it brings start t + slope t² / 2.
+    A Poisson process of rate 1 is stretched by the inverse of the expected count: up to t seconds, that is
+    start t + slope t² / 2; and the ramp ends where it is the number of requests, after n / mean rate seconds.
     """
     length = unit.size / ((start + end) / 2)
     slope = (end - start) / length
-    if abs(slope) < 1e-9 * max(start, end):
-        return unit / start
     inside = np.minimum(unit, unit.size)  # beyond the ramp's end its last rate goes on
-    times = (np.sqrt(start**2 + 2 * slope * inside) - start) / slope
+    times = 2 * inside / (start + np.sqrt(start**2 + 2 * slope * inside))  # exact for any slope, none too
     return times + (unit - inside) / end
 
 

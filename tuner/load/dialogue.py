@@ -1,14 +1,21 @@
-"""Owns what a conversation has said so far, and so what its next turn sends. Builds no HTTP and sends nothing."""
+"""Owns what a conversation has said so far, and so what its next turn sends. Builds no HTTP and sends nothing.
+
+An answer is read from the body of its stream by pattern, all at once, in a tenth of the time that parsing its chunks
+takes: this happens while other streams are being timed. Nothing inside a JSON string can look like a key, since a quote
+is escaped there.
+"""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+import re
 
 import numpy as np
 
 from tuner.load.payload import Messages
 from tuner.load.prompts import Content, Source
 from tuner.load.sessions import Call
+
+_TOKEN_IDS = re.compile(rb'"token_ids": ?\[([0-9, ]*)\]')
+_TEXT = re.compile(rb'"(?:text|content)": ?"((?:[^"\\]|\\.)*)"')
 
 
 class TokenDialogue:
@@ -37,14 +44,14 @@ class TokenDialogue:
             return
         known = answer_tokens(body)
         drawn = self._source.draw(self._draw, tokens)
-        self._said += known or [token for token in drawn if isinstance(token, int)]
+        self._said += known if len(known) == tokens else [token for token in drawn if isinstance(token, int)]
 
 
 class ChatDialogue:
     """A conversation over the chat endpoint: messages that alternate."""
 
     def __init__(self) -> None:
-        self._messages: list[Mapping[str, str]] = []
+        self._messages: list[dict[str, str]] = []
 
     def ask(self, call: Call) -> Messages:
         """Return what a call sends: all messages so far, and its own."""
@@ -62,32 +69,15 @@ class ChatDialogue:
 Dialogue = TokenDialogue | ChatDialogue
 
 
-def answer_tokens(body: bytes) -> list[int] | None:
-    """Return the token ids that a streamed answer's chunks hold, None where they hold none."""
-    found: list[int] = []
-    for choice in _choices(body):
-        ids = choice.get("token_ids")
-        if isinstance(ids, list):
-            found += [token for token in cast("list[Any]", ids) if isinstance(token, int)]
-    return found or None
+def answer_tokens(body: bytes) -> list[int]:
+    """Return the token ids that a streamed answer's chunks hold; empty where they hold none."""
+    return [int(token) for ids in _TOKEN_IDS.findall(body) for token in ids.replace(b",", b" ").split()]
 
 
 def answer_text(body: bytes) -> str:
     """Return the text of a streamed answer, of either endpoint."""
-    return "".join(str(choice.get("text") or _delta(choice).get("content") or "") for choice in _choices(body))
-
-
-def _delta(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    delta = choice.get("delta")
-    return cast("Mapping[str, Any]", delta) if isinstance(delta, dict) else {}
-
-
-def _choices(body: bytes) -> Iterator[Mapping[str, Any]]:
-    """Yield the first choice of every chunk; the body has been judged already, what is no chunk is passed over."""
-    for line in body.splitlines():
-        if not line.startswith(b"data:") or b'"choices"' not in line:
-            continue
-        chunk: Any = json.loads(line[5:])
-        choices = cast("Sequence[Any]", chunk.get("choices") or ())
-        if choices and isinstance(choices[0], dict):
-            yield cast("Mapping[str, Any]", choices[0])
+    escaped = b"".join(_TEXT.findall(body)).decode(errors="replace")
+    try:
+        return str(json.loads(f'"{escaped}"', strict=False))
+    except ValueError:  # an escape that JSON does not know: no server's text is worth a load point
+        return escaped

@@ -38,11 +38,6 @@ class Exchange:
     outcome: Outcome | None = None
     error: str = ""
 
-    @property
-    def latest(self) -> float:
-        """When the server was last heard of, or the request sent; NaN before that."""
-        return self.event_times[-1] if self.event_times else self.sent_at
-
     def end(self, outcome: Outcome, error: str, now: float) -> None:
         """Record how and when it ended."""
         self.outcome, self.error, self.finished_at = outcome, one_line(error), now

@@ -1,31 +1,43 @@
 """Owns one load point: sends a job's requests when they are due and gathers what came back. Computes no latency.
 
-Everything that takes time (prompts, request bytes, connections) is ready before the load point's zero; only the later
-calls of a session are written when their turn comes. Open loop has no limit on requests in flight. A closed loop starts
-its users a millisecond apart: a burst of the client's own making must not be charged to the server.
+What takes time (prompts, request bytes, connections) is ready before the load point's zero, except for a conversation's
+later turns, which hold answers, and for what would not fit in memory (`tuner.load.visitor.Supply`). Open loop has no
+limit on requests in flight. A closed loop starts its users a millisecond apart: a burst of the client's own making must
+not be charged to the server.
 
-A failed call ends its session: what should have followed is neither sent nor recorded.
+A session is what one user wants: often a single request, else several calls. A call after the first is due its pause
+after the end of the one before. A call that fails ends its session: what should have followed is neither sent nor
+recorded. A trace is replayed once: a job of more requests than it holds sends those that it holds.
+
+A load point that runs into its deadline, or whose server falls silent, accounts for all that was asked for: what was
+never sent is recorded as cancelled. Where requests end after a time (`send_for_s`), or it is given up, only what had
+begun is.
 """
 
 import asyncio
-import heapq
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from tuner.domain.arrivals import ClosedLoop
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.domain.arrivals import ClosedLoop, TraceArrivals
+from tuner.domain.errors import InputError
 from tuner.domain.load import LoadJob, LoadResult, Outcome
+from tuner.load.agenda import Agenda
 from tuner.load.arrivals import schedule
 from tuner.load.client import Client
 from tuner.load.exchange import Exchange
 from tuner.load.health import Monitor, undisturbed
 from tuner.load.hopeless import Hopeless
-from tuner.load.pacing import Alarm, Clock
+from tuner.load.pacing import Clock
 from tuner.load.seeds import Purpose, generator
-from tuner.load.sessions import Session, sessions
+from tuner.load.sessions import sessions
+from tuner.load.trace_formats import TraceRequest
 from tuner.load.traces import read_trace
-from tuner.load.visitor import Visitor, Writer
+from tuner.load.visitor import Supply, Visitor, Writer
 
 Progress = Callable[[int, int], None]
 """Called with user requests done and user requests in all."""
@@ -34,6 +46,8 @@ _LEAD = 0.02
 _USER_STEP = 0.001
 _WATCH_STEP = 0.25
 _SPARE_SECONDS = 0.1
+_SPARE_USERS = 0.1
+"""Share of the users whose next call, after a pause, may need a new connection at the same moment."""
 _SPARE_MIN, _SPARE_MAX = 8, 256
 
 
@@ -41,71 +55,90 @@ async def generate(job: LoadJob, *, api_key: str, on_progress: Progress, clock: 
     """Run a load job and return its records, in order of sending.
 
     Raises:
-        InputError: the job's URL is no http or https URL, or its trace can't be read.
+        InputError: the job's URL is no http or https URL, its trace can't be read, or knows no times to replay.
     """
-    trace = read_trace(job.workload.trace) if job.workload.trace is not None else ()
+    writer = Writer(job, api_key)
+    trace = read_trace(job.workload.trace, at_most=job.requests) if job.workload.trace is not None else None
+    seed = job.seed + job.workload.seed
+    starts = _starts(job, seed, trace)
     planned = sessions(
         job.workload,
-        job.requests,
-        job.seed + job.workload.seed,
+        starts.size,
+        seed,
         first_token=job.first_token,
         vocabulary=job.vocabulary,
-        trace=trace,
+        trace=trace or (),
     )
-    starts = schedule(job.arrivals, len(planned), job.seed + job.workload.seed, [one.at or 0.0 for one in trace])
-    plan = _Plan(planned, None if starts is None else [float(at) for at in starts])
-    run = _LoadPoint(job, plan.within(job.send_for_s), Writer(job, api_key), clock)
+    visitors = (Visitor(session, writer, number) for number, session in enumerate(planned))
+    run = _LoadPoint(job, writer, Supply(visitors, starts.size), starts, clock)
     return await run.measure(on_progress)
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    sessions: tuple[Session, ...]
-    starts: list[float] | None
-    """Of each session, under open loop."""
+def _starts(job: LoadJob, seed: int, trace: Sequence[TraceRequest] | None) -> NDArray[np.float64]:
+    """Return when sessions start, in seconds from zero; NaN under closed loop, where an end brings a start."""
+    count = job.requests if trace is None else len(trace)
+    moments = _moments(trace, job) if isinstance(job.arrivals, TraceArrivals) else ()
+    starts = schedule(job.arrivals, count, seed, moments)
+    if starts is None:
+        return np.full(count, np.nan)
+    return starts if job.send_for_s is None else starts[starts <= job.send_for_s]
 
-    def within(self, seconds: float | None) -> "_Plan":
-        """Return the plan without what starts later."""
-        if seconds is None or self.starts is None:
-            return self
-        kept = sum(at <= seconds for at in self.starts)
-        return _Plan(self.sessions[:kept], self.starts[:kept])
+
+def _moments(trace: Sequence[TraceRequest] | None, job: LoadJob) -> list[float]:
+    if trace is None or job.workload.trace is None:
+        raise InputError("can't be replayed: the workload has no trace", where="arrivals")
+    moments = [request.at for request in trace if request.at is not None]
+    if len(moments) < len(trace):
+        raise InputError("knows no times to replay", where=job.workload.trace.file, advice="Give a rate instead.")
+    return moments
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """Why a load point ends before its requests did."""
+
+    running: str
+    """What is said of requests under way."""
+    unsent: str = ""
+    """What is said of those that were not sent; empty where they leave no record."""
 
 
 class _LoadPoint:
     """One load point under way.
 
-    `due` holds what is sent because its time has come, the earliest first. Under open loop that is every session's
-    first call; under closed loop each user's first session, and the end of a session brings the user's next one. A
-    call after a pause comes due like the others.
+    The agenda holds what comes with time: a visitor's call, or None for the start of the next session. Under open loop
+    all starts stand there from the beginning; under closed loop those of the users' first sessions do, and the end of a
+    session brings the next one.
     """
 
-    def __init__(self, job: LoadJob, plan: _Plan, writer: Writer, clock: Clock) -> None:
+    def __init__(self, job: LoadJob, writer: Writer, supply: Supply, starts: NDArray[np.float64], clock: Clock) -> None:
         self._clock = clock
         self._job = job
-        self._starts = plan.starts
-        self._visitors = [Visitor(session, writer, number) for number, session in enumerate(plan.sessions)]
-        ready, spare = _connections(job, len(self._visitors))
-        self._ready = ready
+        self._supply = supply
+        self._total = supply.left
+        self._starts = starts
+        self._open_loop = not isinstance(job.arrivals, ClosedLoop)
+        self._ready, spare = _connections(job, starts)
         self._client = Client(writer.target, spare=spare, clock=clock, on_end=self._on_end)
-        self._of: dict[int, Visitor] = {}
+        self._running: dict[Exchange, Visitor] = {}
         self._sent: list[Exchange] = []
-        self._due: list[tuple[float, int, Visitor | None]] = []
-        self._order = 0
-        self._begun = self._ended = 0
-        self._all_ended = asyncio.get_running_loop().create_future()
-        self._hopeless = Hopeless(job.give_up, len(self._visitors))
-        self._given_up = ""
+        self._ended = 0
         self._over = False
-        self._zero = self._last_end = math.nan
+        self._all_ended = asyncio.get_running_loop().create_future()
+        self._hopeless = Hopeless(job.give_up, _whole(self._total, in_sessions=writer.in_sessions))
+        self._given_up = ""
+        self._last_end = -math.inf
+        self._zero = math.nan
 
     async def measure(self, on_progress: Progress) -> LoadResult:
         await self._client.open(self._ready)
         with undisturbed():
             monitor = Monitor(self._clock, generator(self._job.seed, Purpose.LOOKS))
-            self._alarm = Alarm(self._send_due, self._clock)
-            self._zero = self._last_end = self._clock() + _LEAD
-            self._begin()
+            self._agenda = Agenda[Visitor | None](self._come_due, self._clock)
+            self._zero = self._clock() + _LEAD
+            for at in self._first_starts().tolist():
+                self._agenda.add(self._zero + at, None)
+            self._end_if_done()
             await self._watch(on_progress)
             cpu = monitor.cpu_s
             duration = max((each.finished_at for each in self._sent), default=self._zero) - self._zero
@@ -113,136 +146,148 @@ class _LoadPoint:
             health = monitor.stop(records, duration, cpu_s=cpu)
         return LoadResult(self._zero, duration, records, health, self._given_up)
 
-    def _begin(self) -> None:
-        """Let every session come due at its start, or every user's first one at the user's."""
-        if not self._visitors:
-            self._all_ended.set_result(None)
-        if self._starts is not None:
-            for visitor, at in zip(self._visitors, self._starts, strict=True):
-                self._push(self._zero + at + visitor.pause, visitor)
-        elif isinstance(self._job.arrivals, ClosedLoop):
-            for user in range(min(self._job.arrivals.concurrency, len(self._visitors))):
-                self._push(self._zero + user * _USER_STEP, None)
-        self._send_due()
+    def _first_starts(self) -> NDArray[np.float64]:
+        if isinstance(self._job.arrivals, ClosedLoop):
+            return np.arange(min(self._job.arrivals.concurrency, self._total), dtype=np.float64) * _USER_STEP
+        return self._starts
 
-    def _push(self, at: float, visitor: Visitor | None) -> None:
-        """Send a visitor's current call at this time; without one, let a user begin the next session."""
-        self._order += 1
-        heapq.heappush(self._due, (at, self._order, visitor))
-
-    def _send_due(self) -> None:
-        """Send everything whose time has come, and come back when the next one's does."""
-        due = self._due
-        while due and due[0][0] <= self._clock():
-            at, _, visitor = heapq.heappop(due)
-            if visitor is None:
-                self._begin_next()
-            else:
-                visitor.exchange.scheduled_at = at
-                self._send(visitor)
-        if due:
-            self._alarm.set(due[0][0])
-
-    def _begin_next(self) -> None:
-        """Let a user of a closed loop begin the next session, if there is one and time for it."""
-        now = self._clock()
-        late = self._job.send_for_s is not None and now - self._zero > self._job.send_for_s
-        if self._begun == len(self._visitors) or late or self._over:
-            self._end_if_done(nothing_more=True)
-            return
-        visitor = self._visitors[self._begun]
-        self._begun += 1
-        self._come_due(visitor, now)
-
-    def _come_due(self, visitor: Visitor, now: float) -> None:
-        if visitor.pause:
-            self._push(now + visitor.pause, visitor)
-            self._alarm.set(self._due[0][0])
+    def _come_due(self, at: float, visitor: Visitor | None) -> None:
+        if visitor is None:
+            self._begin(at)
         else:
-            visitor.exchange.scheduled_at = math.nan if self._starts is None else now
-            self._send(visitor)
+            self._send(visitor, at)
+        self._end_if_done()
 
-    def _send(self, visitor: Visitor) -> None:
+    def _begin(self, at: float) -> None:
+        """Begin the next session, if there is one and time for it."""
+        if not self._may_begin(at):
+            return
+        visitor = self._supply.take()
+        if visitor.pause:
+            self._agenda.add(at + visitor.pause, visitor)
+        else:
+            self._send(visitor, at if self._open_loop else math.nan)
+
+    def _may_begin(self, at: float) -> bool:
+        limit = self._job.send_for_s
+        return self._supply.left > 0 and (limit is None or at - self._zero <= limit)
+
+    def _send(self, visitor: Visitor, scheduled_at: float) -> None:
         exchange = visitor.exchange
-        self._of[id(exchange)] = visitor
+        exchange.scheduled_at = scheduled_at
+        self._running[exchange] = visitor
         self._sent.append(exchange)
         self._client.send(exchange)
+        self._supply.refill()
 
     def _on_end(self, exchange: Exchange) -> None:
-        visitor = self._of.pop(id(exchange))
+        visitor = self._running.pop(exchange)
         self._last_end = exchange.finished_at
+        exchange.payload = b""
         if math.isnan(exchange.scheduled_at):
             exchange.scheduled_at = exchange.sent_at
         self._hopeless.ended(exchange)
-        if not self._over and visitor.go_on():
-            self._come_due(visitor, exchange.finished_at)
+        if self._over:
             return
-        self._ended += 1
-        if self._starts is None:
-            self._next_user(visitor)
-        self._end_if_done(nothing_more=False)
-
-    def _next_user(self, visitor: Visitor) -> None:
-        if visitor.tail and not self._over:
-            self._push(self._clock() + visitor.tail, None)
-            self._alarm.set(self._due[0][0])
+        if visitor.go_on():
+            self._go_on(visitor, exchange.finished_at)
         else:
-            self._begin_next()
+            self._ended += 1
+            self._leave(exchange.finished_at, visitor.tail)
+        self._end_if_done()
 
-    def _end_if_done(self, *, nothing_more: bool) -> None:
-        stopped = nothing_more and not self._of and not self._due
-        if (self._ended == len(self._visitors) or stopped) and not self._all_ended.done():
+    def _go_on(self, visitor: Visitor, now: float) -> None:
+        if visitor.pause:
+            self._agenda.add(now + visitor.pause, visitor)
+        else:
+            self._send(visitor, now)
+
+    def _leave(self, now: float, tail: float) -> None:
+        """Let a closed loop's user begin the next session, after what other work the last one ended with."""
+        if self._open_loop or not self._may_begin(now + tail):
+            return
+        if tail:
+            self._agenda.add(now + tail, None)
+        else:
+            self._begin(now)
+
+    def _end_if_done(self) -> None:
+        if not self._running and not self._agenda and not self._all_ended.done():
             self._all_ended.set_result(None)
 
     async def _watch(self, on_progress: Progress) -> None:
-        """Report progress until everything ended, the deadline ended it, or nothing can be won any more."""
+        """Report progress until everything ended, or there is a reason to wait no longer."""
         while not self._all_ended.done():
-            why = self._why_to_stop()
-            if why:
-                break
+            stop = self._why_to_stop()
+            if stop is not None:
+                await self._stop(stop)
+                return
             left = self._zero + self._job.deadline_s - self._clock()
             await asyncio.wait([self._all_ended], timeout=min(max(left, 0.0), _WATCH_STEP))
-            on_progress(self._ended, len(self._visitors))
-        else:
-            why = ""
-        self._over = True
-        self._alarm.close()
-        self._due.clear()
-        await self._client.close(Outcome.CANCELLED, why)
-        if why and not self._given_up:
-            self._note_what_was_never_sent()
+            on_progress(self._ended, self._total)
+        self._agenda.close()
+        await self._client.close(Outcome.CANCELLED, "")
 
-    def _why_to_stop(self) -> str:
-        now = self._clock()
-        running = [visitor.exchange for visitor in self._of.values()]
-        self._given_up = self._hopeless.verdict(running, now)
+    def _why_to_stop(self) -> _Stop | None:
+        now, deadline, silence = self._clock(), self._job.deadline_s, self._job.silence_s
+        self._given_up = self._hopeless.verdict(self._running, now)
         if self._given_up:
-            return f"given up: {self._given_up}"
-        if now - self._zero >= self._job.deadline_s:
-            return f"still running after {self._job.deadline_s:g} s"
-        silence = self._job.silence_s
-        if silence is not None and running and now - self._last_heard(running) > silence:
-            return f"nothing came for {silence:g} s"
-        return ""
+            return _Stop(f"given up: {self._given_up}")
+        if now - self._zero >= deadline:
+            return _Stop(f"still running after {deadline:g} s", f"not sent within {deadline:g} s")
+        if silence is not None and now - self._silent_since() > silence:
+            return _Stop(f"nothing came for {silence:g} s", f"not sent: nothing came for {silence:g} s")
+        return None
 
-    def _last_heard(self, running: Sequence[Exchange]) -> float:
-        return max(self._last_end, *(each.latest for each in running if not math.isnan(each.latest)), self._zero)
+    def _silent_since(self) -> float:
+        """Return when the server was last heard of, or first asked of what it owes; infinity where it owes nothing."""
+        asked = min((each.sent_at for each in self._running if not math.isnan(each.sent_at)), default=math.inf)
+        heard = max((each.event_times[-1] for each in self._running if each.event_times), default=-math.inf)
+        return max(asked, heard, self._last_end)
 
-    def _note_what_was_never_sent(self) -> None:
-        """Give every session that was to come a record; under a closed loop also those that no user got to."""
-        sent, now = set(map(id, self._sent)), self._clock()
-        for number, visitor in enumerate(self._visitors):
-            exchange = visitor.exchange
-            if id(exchange) not in sent and exchange.outcome is None and exchange.step == 0:
-                if self._starts is not None:
-                    exchange.scheduled_at = self._zero + self._starts[number] + visitor.pause
-                exchange.end(Outcome.CANCELLED, f"not sent within {self._job.deadline_s:g} s", now)
-                self._sent.append(exchange)
+    async def _stop(self, stop: _Stop) -> None:
+        self._over = True
+        waiting = self._agenda.close()
+        await self._client.close(Outcome.CANCELLED, stop.running)
+        now = self._clock()
+        for exchange in self._running:  # what is left had no connection yet
+            exchange.end(Outcome.CANCELLED, f"no connection yet; {stop.running}", now)
+        if stop.unsent:
+            for at, visitor in self._unsent(waiting):
+                visitor.exchange.scheduled_at = at
+                visitor.exchange.end(Outcome.CANCELLED, stop.unsent, now)
+                self._sent.append(visitor.exchange)
+
+    def _unsent(self, waiting: Collection[tuple[float, Visitor | None]]) -> list[tuple[float, Visitor]]:
+        """Return whose next call was not sent, and when it was due: sessions under way, and those never begun."""
+        found = [(at, visitor) for at, visitor in waiting if visitor is not None]
+        if self._job.send_for_s is not None:
+            return found
+        starts = [at for at, visitor in waiting if visitor is None and self._open_loop]
+        starts += [math.nan] * (self._supply.left - len(starts))
+        begun = ((at, self._supply.take()) for at in starts)
+        return found + [(at + visitor.pause, visitor) for at, visitor in begun]
 
 
-def _connections(job: LoadJob, planned: int) -> tuple[int, int]:
+def _whole(sessions: int, *, in_sessions: bool) -> str:
+    return f"the calls of {sessions} user requests" if in_sessions else f"{sessions} requests"
+
+
+def _connections(job: LoadJob, starts: NDArray[np.float64]) -> tuple[int, int]:
     """Return how many connections to open beforehand, and how many to keep ready ahead of need."""
     if isinstance(job.arrivals, ClosedLoop):
-        return min(job.arrivals.concurrency, planned), 0
-    spare = math.ceil(min(max((job.arrivals.offered_rps or 0.0) * _SPARE_SECONDS, _SPARE_MIN), _SPARE_MAX))
-    return min(spare, planned), spare
+        users = min(job.arrivals.concurrency, starts.size)
+        pauses = job.workload.conversation is not None or bool(job.workload.chain)
+        return users, _spare(users * _SPARE_USERS) if pauses else 0
+    spare = _spare(busiest(starts, _SPARE_SECONDS))
+    return min(spare, starts.size), spare
+
+
+def _spare(wanted: float) -> int:
+    return math.ceil(min(max(wanted, _SPARE_MIN), _SPARE_MAX))
+
+
+def busiest(starts: NDArray[np.float64], seconds: float) -> int:
+    """Return the most starts within any span of so many seconds; `starts` ascend."""
+    until = np.searchsorted(starts, starts + seconds, side="right")
+    return int((until - np.arange(starts.size)).max(initial=0))

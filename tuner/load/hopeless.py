@@ -1,5 +1,6 @@
 """Owns the question whether a load point can still meet its SLOs. Counts what is certain, and nothing else."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from tuner.domain.load import GiveUp, Outcome
@@ -11,10 +12,10 @@ from tuner.load.exchange import Exchange
 class Hopeless:
     """Counts the requests that have certainly exceeded a limit."""
 
-    def __init__(self, rules: Sequence[GiveUp], requests: int) -> None:
-        """Judge a load point of so many requests by these rules."""
+    def __init__(self, rules: Sequence[GiveUp], whole: str) -> None:
+        """Judge a load point by these rules; `whole` says in words what it is of, such as `1000 requests`."""
         self._rules = rules
-        self._requests = requests
+        self._whole = whole
         self._ended = [0] * len(rules)
 
     def ended(self, exchange: Exchange) -> None:
@@ -29,7 +30,7 @@ class Hopeless:
         for rule, ended in zip(self._rules, self._ended, strict=True):
             found = ended + sum(_of_running(rule.latency, each, now) > rule.limit for each in under_way)
             if found >= rule.requests:
-                return f"{found} of {self._requests} requests over {rule.latency} {format_ms(rule.limit)}"
+                return f"{found} of {self._whole} over {rule.latency} {format_ms(rule.limit)}"
         return ""
 
 
@@ -48,6 +49,15 @@ def _of_ended(latency: Latency, exchange: Exchange) -> float:
 
 
 def _of_running(latency: Latency, exchange: Exchange, now: float) -> float:
-    if latency is Latency.TTFT and exchange.event_times:
-        return exchange.event_times[0] - exchange.scheduled_at
-    return now - exchange.scheduled_at if latency in {Latency.TTFT, Latency.E2E} else 0.0
+    """Return what the latency of a request under way is at least; NaN, which exceeds nothing, before it was sent."""
+    start = exchange.sent_at if math.isnan(exchange.scheduled_at) else exchange.scheduled_at
+    events = exchange.event_times
+    match latency:
+        case Latency.TTFT:
+            return (events[0] if events else now) - start
+        case Latency.E2E:
+            return (events[-1] if events else now) - start
+        case Latency.TPOT:
+            return (events[-1] - events[0]) / max(exchange.requested_tokens - 1, 1) if events else 0.0
+        case Latency.ITL:
+            return 0.0

@@ -40,12 +40,16 @@ def parse_target(url: str, endpoint: Endpoint = Endpoint.COMPLETIONS) -> Target:
     Raises:
         InputError: not an http or https URL with a host.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:  # half a bracket, or a port beyond 65535
+        raise InputError(f"{url!r} is no URL: {error}", where="url") from error
     if parts.scheme not in _PORTS or not parts.hostname:
         raise InputError(f"{url!r} is no http:// or https:// URL", where="url")
     return Target(
         host=parts.hostname,
-        port=parts.port or _PORTS[parts.scheme],
+        port=port or _PORTS[parts.scheme],
         path=parts.path.rstrip("/").removesuffix("/v1") + _PATHS[endpoint],
         tls=ssl.create_default_context() if parts.scheme == "https" else None,
     )
@@ -59,17 +63,19 @@ class Form:
     model: str
     ignore_eos: bool
     api_key: str = ""
-    return_token_ids: bool = False
-    """Ask for the answer's token ids, which the next turn of a conversation needs."""
+    cache_salt: str = ""
+    """Sent along, it keeps prompts apart from the same ones with another salt in the server's prefix cache."""
 
-    def request(self, prompt: Content | Messages, output_tokens: int) -> bytes:
+    def request(self, prompt: Content | Messages, output_tokens: int, *, return_token_ids: bool = False) -> bytes:
         """Return the whole HTTP request of one streamed answer, greedy, with usage in its last chunk.
 
         Args:
             prompt: token ids or text for completions, messages for a chat.
             output_tokens: completion tokens to ask for.
+            return_token_ids: ask for the answer's token ids, which the next turn of a conversation needs.
         """
-        body = json.dumps(self._fields(prompt, output_tokens), separators=(",", ":")).encode()
+        fields = self._fields(prompt, output_tokens, return_token_ids=return_token_ids)
+        body = json.dumps(fields, separators=(",", ":")).encode()
         key = f"Authorization: Bearer {self.api_key}\r\n" if self.api_key else ""
         head = (
             f"POST {self.target.path} HTTP/1.1\r\nHost: {self.target.authority}\r\n{key}"
@@ -77,7 +83,7 @@ class Form:
         )
         return head.encode() + body
 
-    def _fields(self, prompt: Content | Messages, output_tokens: int) -> dict[str, Any]:
+    def _fields(self, prompt: Content | Messages, output_tokens: int, *, return_token_ids: bool) -> dict[str, Any]:
         is_chat = self.target.path.endswith(_PATHS[Endpoint.CHAT])
         fields: dict[str, Any] = {
             "model": self.model,
@@ -89,6 +95,8 @@ class Form:
         }
         if self.ignore_eos:
             fields["ignore_eos"] = True
-        if self.return_token_ids:
+        if return_token_ids:
             fields["return_token_ids"] = True
+        if self.cache_salt:
+            fields["cache_salt"] = self.cache_salt
         return fields

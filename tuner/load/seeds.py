@@ -19,8 +19,10 @@ class Purpose(IntEnum):
     PAUSES = 7
     PREFIXES = 8
     ANSWERS = 9
+    BLOCKS = 10
 
 
-def generator(seed: int, purpose: Purpose) -> np.random.Generator:
-    """Return the generator of one purpose: equal for equal arguments, independent of every other purpose's."""
-    return np.random.default_rng(np.random.SeedSequence([seed & _MASK, purpose]))
+def generator(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:
+    """Return the generator of one purpose: equal for equal arguments, independent of any other purpose's or key's."""
+    parts = tuple(part & _MASK for part in key)
+    return np.random.default_rng(np.random.SeedSequence([seed & _MASK, purpose], spawn_key=parts))

@@ -1,4 +1,4 @@
-"""Owns what a load point asks for, as data: sessions of calls, made whole before the first one is sent. Pure.
+"""Owns what a load point asks for, as data: sessions of calls, each independent of every answer. Pure.
 
 A session is what one user wants: a single call, a conversation of several turns, or a chain of calls with other work
 between them. What a conversation's later turns send depends on the answers; everything else stands here.
@@ -69,8 +69,8 @@ def sessions(
     first_token: int,
     vocabulary: int,
     trace: Sequence[TraceRequest] = (),
-) -> tuple[Session, ...]:
-    """Return a load point's sessions, in order of their start.
+) -> Iterator[Session]:
+    """Yield a load point's sessions, in order of their start.
 
     Args:
         workload: what they are like.
@@ -86,14 +86,14 @@ def sessions(
     words = workload.endpoint is Endpoint.CHAT
     draws = _Draws(workload.seed, seed, Source(first_token=first_token, vocabulary=vocabulary, words=words))
     if workload.trace is not None:
-        return tuple(map(draws.recorded, trace[:count]))
+        return map(draws.recorded, trace[:count])
     if workload.conversation is not None:
-        return tuple(draws.conversations(workload, count))
+        return draws.conversations(workload, count)
     if workload.chain:
-        return tuple(draws.chains(workload.chain, count))
+        return draws.chains(workload.chain, count)
     if workload.classes:
-        return tuple(draws.mix(workload.classes, count))
-    return tuple(Session((call,)) for call in draws.calls(workload, count, workload.prefix))
+        return draws.mix(workload.classes, count)
+    return (Session((call,)) for call in draws.calls(workload, count, workload.prefix))
 
 
 def _size(content: Content) -> int:
@@ -112,7 +112,6 @@ class _Draws:
         self._choices = generator(seed, Purpose.CHOICES)
         self._pauses = generator(seed, Purpose.PAUSES)
         self._seed = seed
-        self._blocks: dict[int, Content] = {}
 
     def calls(
         self, like: Workload | RequestClass, count: int, prefix: SharedPrefix | None, label: str = ""
@@ -167,10 +166,8 @@ class _Draws:
         return Session((Call(self._filled(blocks, request.input_tokens or 1), request.output_tokens),))
 
     def _block(self, number: int) -> Content:
-        if number not in self._blocks:
-            draw = np.random.default_rng(np.random.SeedSequence([self._seed, Purpose.PREFIXES, number]))
-            self._blocks[number] = self._source.draw(draw, _BLOCK_TOKENS)
-        return self._blocks[number]
+        """Return a block's tokens: drawn anew each time, since keeping all of a long trace's would fill the memory."""
+        return self._source.draw(generator(self._seed, Purpose.BLOCKS, number), _BLOCK_TOKENS)
 
     def _filled(self, blocks: Sequence[Content], tokens: int) -> Content:
         """Return the blocks cut to the length, the rest of it drawn; the last block of a prompt is rarely full."""
@@ -185,7 +182,7 @@ class _Draws:
         if prefix is None:
             return iter([None] * count)
         name = [ord(letter) for letter in label]
-        draw = np.random.default_rng(np.random.SeedSequence([self._workload_seed, Purpose.PREFIXES, *name]))
+        draw = generator(self._workload_seed, Purpose.PREFIXES, *name)
         shared = [self._source.draw(draw, tokens) for tokens in lengths(prefix.tokens, prefix.count, draw).tolist()]
         has: list[bool] = (self._choices.random(count) < prefix.share).tolist()
         which: list[int] = self._choices.integers(0, prefix.count, count).tolist()

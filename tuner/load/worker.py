@@ -12,6 +12,7 @@ import sys
 
 import uvloop
 
+from tuner.domain.errors import TunerError
 from tuner.domain.load import LoadJob, LoadResult
 from tuner.load.generator import generate
 from tuner.load.wire import API_KEY, progress_line, result_lines
@@ -27,6 +28,9 @@ def main() -> int:
         result = uvloop.run(_generate(job, os.environ.get(API_KEY, "")))
     except asyncio.CancelledError:
         return _ORPHANED
+    except TunerError as error:
+        sys.stderr.write(" ".join(str(error).split()) + "\n")  # one line: it is shown as the failure's evidence
+        return error.exit_code
     for line in result_lines(result):
         sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()

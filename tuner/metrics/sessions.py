@@ -1,7 +1,8 @@
-"""Owns the figures of user requests of several calls, and of their single steps. Knows no workload and no limit.
+"""Owns the figures of user requests of several calls, and of their single steps. Knows no limit.
 
 Everything comes from request records: a session's calls carry its number, a call its step and, in a chain or a mix of
-classes, its label. Other work before a session's first call, or after its last, left no record and is not counted.
+classes, its label. Other work between calls shows in their times; work before a session's first call does not, and is
+added as the workload says it. Work after the last call belongs to no duration.
 
 The idle share is the share of time in which no call was in flight: one minus the measure of the union of all
 [sent, ended] intervals, over the time from the first sending to the last end. It belongs to the number of users that
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from tuner.domain.load import Outcome, RequestRecord
 from tuner.domain.measurement import SessionFigures, StepFigures
+from tuner.domain.workload import FixedPause, Workload
 from tuner.metrics.distributions import distribution
 from tuner.metrics.latency import e2e, tpot, ttft
 
@@ -24,14 +26,29 @@ Interval = tuple[float, float]
 Records = Sequence[RequestRecord]
 
 
-def session_figures(records: Records) -> SessionFigures | None:
-    """Return the figures of all sessions; None where every request stands for itself."""
+def lead_of(workload: Workload) -> float:
+    """Return the other work before the first call of a chain, in seconds, on average; 0 for other workloads."""
+    lead = 0.0
+    for step in workload.chain:
+        lead += step.before.seconds if isinstance(step.before, FixedPause) else step.before.mean
+        if step.is_call:
+            break
+    return lead
+
+
+def session_figures(records: Records, *, lead_s: float = 0.0) -> SessionFigures | None:
+    """Return the figures of all sessions; None where every request stands for itself.
+
+    Args:
+        records: of a whole load point.
+        lead_s: other work before each session's first call.
+    """
     sessions = list(_by_session(records).values())
     if not sessions:
         return None
     done = [calls for calls in sessions if all(call.outcome is Outcome.OK for call in calls)]
-    durations = np.array([_duration(calls) for calls in done])
-    alone = [share for calls in done if (share := _idle_within(calls)) is not None]
+    durations = np.array([lead_s + _duration(calls) for calls in done])
+    alone = [share for calls in done if (share := _idle_within(calls, lead_s)) is not None]
     return SessionFigures(
         completed=len(done),
         failed=len(sessions) - len(done),
@@ -91,9 +108,9 @@ def _duration(calls: Records) -> float:
     return max(call.event_times[-1] for call in calls) - min(call.scheduled_at for call in calls)
 
 
-def _idle_within(calls: Records) -> float | None:
+def _idle_within(calls: Records, lead_s: float) -> float | None:
     """Return the share of a session's own duration without a call in flight; None where it took no time."""
-    duration = _duration(calls)
+    duration = lead_s + _duration(calls)
     starts, ends = _columns([(call.sent_at, call.event_times[-1]) for call in calls])
     return max(0.0, 1.0 - _covered(starts, ends) / duration) if duration > 0 else None
 

@@ -1,20 +1,18 @@
 """Owns the figures of one load point: what its request records amount to, and whether they meet the SLOs.
 
-Latencies are those of completed requests; the failure rate is over all of them.
+Latencies are those of completed requests; the failure rate is over all requests, apart from those that a load point
+given up early cancelled itself.
 
-Rates (requests, tokens, goodput) are counted over the *counted interval*, chosen so that neither the filling at the
-start nor the emptying at the end bends them:
-
-- open loop: from the first request's end to the moment by which 95 % had ended. Requests leave a stable server at the
-  rate at which they arrive, and an overloaded one at the rate it can serve, so a long tail after the last arrival
-  does not lower the figure;
-- closed loop: from the start to the last sending. After that users run dry, and the server is no longer under the load
-  that was asked for.
+Without a window everything counts: all requests, and rates (requests, tokens, goodput) are totals over the whole
+duration, as `vllm bench serve` has them. With a window (the steady part, `tuner.metrics.windows`) latencies are those
+of requests meant to start within it, and rates count what ended within it: requests leave a stable server at the rate
+at which they arrive and an overloaded one at the rate it can serve, and neither the filling at the start nor the
+emptying at the end bends them. Counts, failures and users are always the whole load point's.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,83 +24,97 @@ from tuner.domain.slo import Slo
 from tuner.metrics.distributions import distribution
 from tuner.metrics.latency import e2e, itl, of_request, tpot, ttft, ttft_from_send
 from tuner.metrics.saturation import in_flight, queue_growing
+from tuner.metrics.sessions import session_figures, step_figures
+from tuner.metrics.validity import invalid_reasons
 from tuner.metrics.verdict import Figures, violations
+from tuner.metrics.windows import Window
 
-_COUNTED_SHARE = 0.95
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """The counted interval: requests that end within (start, end], seconds from the load point's start."""
-
-    start: float
-    end: float
-
-    def per_second(self, ends: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-        """Return the weights of what ended within it, per second."""
-        counted = (ends > self.start) & (ends <= self.end)
-        return float(weights[counted].sum()) / (self.end - self.start)
+Records = Sequence[RequestRecord]
 
 
-def summarise(result: LoadResult, arrivals: Arrivals, slos: Sequence[Slo]) -> LoadSummary:
+def summarise(
+    result: LoadResult,
+    arrivals: Arrivals,
+    slos: Sequence[Slo],
+    window: Window | None = None,
+    *,
+    lead_s: float = 0.0,
+) -> LoadSummary:
     """Return a load point in figures.
 
     Args:
         result: what the load generator brought back, warm-up not among it.
         arrivals: how its requests arrived.
         slos: what it is held against; a request counts towards goodput when it met each limit by itself.
+        window: the part that latencies and rates are taken from; the whole without it.
+        lead_s: other work before a session's first call (`tuner.metrics.sessions.lead_of`), which no record holds.
     """
-    records = result.records
+    records = _counted(result)
     done = [record for record in records if record.outcome is Outcome.OK]
-    failure_rate = (len(records) - len(done)) / len(records) if records else 1.0
-    figures = Figures(
-        ttft=distribution(ttft(done)),
-        tpot=distribution(tpot(done)),
-        itl=distribution(itl(done)),
-        e2e=distribution(e2e(done)),
-        failure_rate=failure_rate,
-        queue_growing=queue_growing(records, arrivals),
-    )
+    steady = _within(records, window)
+    figures = _figures(steady, records, len(records) - len(done), arrivals)
     broken = violations(figures, slos)
-    users_mean, users_max = _users(records, arrivals)
+    if result.given_up:
+        broken = (f"given up: {result.given_up}", *broken)
+    measured = [record for record in steady if record.outcome is Outcome.OK]
+    rates = _rates(result, done, slos, window)
+    users_mean, users_max = _users(result.records, arrivals)
     return LoadSummary(
         completed=len(done),
         failed=len(records) - len(done),
-        failure_rate=failure_rate,
+        failure_rate=figures.failure_rate,
         offered_rps=arrivals.offered_rps,
-        **_rates(result, done, arrivals, slos),
+        achieved_rps=rates.requests,
+        output_tokens_per_s=rates.output_tokens,
+        input_tokens_per_s=rates.input_tokens,
+        goodput_rps=rates.good_requests,
         users_mean=users_mean,
         users_max=users_max,
         ttft=figures.ttft,
         tpot=figures.tpot,
         itl=figures.itl,
         e2e=figures.e2e,
-        ttft_from_send=distribution(ttft_from_send(done)),
-        tokens_per_event=_tokens_per_event(done),
+        ttft_from_send=distribution(ttft_from_send(measured)),
+        tokens_per_event=_tokens_per_event(measured),
         queue_growing=figures.queue_growing,
         slo_met=not broken,
         slo_violations=broken,
         errors=dict(Counter(str(record.outcome) for record in records if record.outcome is not Outcome.OK)),
+        given_up=result.given_up,
+        invalid=invalid_reasons(result, arrivals),
+        sessions=session_figures(records, lead_s=lead_s),
+        steps=step_figures(steady),
     )
 
 
-def counted_interval(result: LoadResult, arrivals: Arrivals) -> Interval:
-    """Return the interval over which rates are counted; the whole load point where it is too short for that."""
-    whole = Interval(0.0, max(result.duration, 1e-9))
-    if not result.records:
-        return whole
-    ends = np.sort([record.finished_at for record in result.records])
-    if isinstance(arrivals, ClosedLoop):
-        sent = [record.sent_at for record in result.records if record.sent_at == record.sent_at]  # NaN
-        interval = Interval(0.0, max(sent, default=0.0))
-        enough = np.count_nonzero(ends <= interval.end) >= arrivals.concurrency
-    else:
-        interval = Interval(float(ends[0]), float(ends[int(np.ceil(_COUNTED_SHARE * ends.size)) - 1]))
-        enough = interval.end > interval.start
-    return interval if enough else whole
+def _counted(result: LoadResult) -> Records:
+    """Return the requests that say something of the server: those a given-up load point cancelled do not."""
+    if not result.given_up:
+        return result.records
+    return [record for record in result.records if record.outcome is not Outcome.CANCELLED]
 
 
-def meets_each_limit(records: Sequence[RequestRecord], slos: Sequence[Slo]) -> NDArray[np.bool_]:
+def _within(records: Records, window: Window | None) -> Records:
+    """Return the requests meant to start within the window."""
+    if window is None:
+        return records
+    held = window.holds(np.array([record.scheduled_at for record in records]))
+    return [record for record, inside in zip(records, held.tolist(), strict=True) if inside]
+
+
+def _figures(steady: Records, records: Records, failed: int, arrivals: Arrivals) -> Figures:
+    done = [record for record in steady if record.outcome is Outcome.OK]
+    return Figures(
+        ttft=distribution(ttft(done)),
+        tpot=distribution(tpot(done)),
+        itl=distribution(itl(done)),
+        e2e=distribution(e2e(done)),
+        failure_rate=failed / len(records) if records else 1.0,
+        queue_growing=queue_growing(records, arrivals),
+    )
+
+
+def meets_each_limit(records: Records, slos: Sequence[Slo]) -> NDArray[np.bool_]:
     """Return for each request whether it met every SLO's limit by itself, shape (requests,).
 
     A latency that a request does not have (a TPOT of a single token) breaks no limit.
@@ -113,20 +125,36 @@ def meets_each_limit(records: Sequence[RequestRecord], slos: Sequence[Slo]) -> N
     return met
 
 
-def _rates(
-    result: LoadResult, done: Sequence[RequestRecord], arrivals: Arrivals, slos: Sequence[Slo]
-) -> dict[str, float]:
-    interval = counted_interval(result, arrivals)
-    ends = np.array([record.finished_at for record in done])
-    return {
-        "achieved_rps": interval.per_second(ends, np.ones(len(done))),
-        "output_tokens_per_s": interval.per_second(ends, np.array([float(record.output_tokens) for record in done])),
-        "input_tokens_per_s": interval.per_second(ends, np.array([float(record.input_tokens) for record in done])),
-        "goodput_rps": interval.per_second(ends, meets_each_limit(done, slos).astype(np.float64)),
-    }
+class _Rates(NamedTuple):
+    """What ended, per second."""
+
+    requests: float
+    output_tokens: float
+    input_tokens: float
+    good_requests: float
 
 
-def _users(records: Sequence[RequestRecord], arrivals: Arrivals) -> tuple[float, int]:
+def _rates(result: LoadResult, done: Records, slos: Sequence[Slo], window: Window | None) -> _Rates:
+    ended, seconds = _ended(result, done, window)
+    return _Rates(
+        requests=float(ended.sum()) / seconds,
+        output_tokens=float(np.array([record.output_tokens for record in done])[ended].sum()) / seconds,
+        input_tokens=float(np.array([record.input_tokens for record in done])[ended].sum()) / seconds,
+        good_requests=float(meets_each_limit(done, slos)[ended].sum()) / seconds,
+    )
+
+
+def _ended(result: LoadResult, done: Records, window: Window | None) -> tuple[NDArray[np.bool_], float]:
+    """Return what counts for rates, and its time: what ended within the window; everything where nothing did."""
+    if window is not None:
+        ends = np.array([record.finished_at for record in done])
+        ended = (ends > window.start) & (ends <= window.end)
+        if ended.any():
+            return ended, window.end - window.start
+    return np.ones(len(done), dtype=np.bool_), max(result.duration, 1e-9)
+
+
+def _users(records: Records, arrivals: Arrivals) -> tuple[float, int]:
     """Return requests in flight, intended start to end: mean over time while requests came, and maximum."""
     starts = np.array([record.scheduled_at for record in records])
     known = ~np.isnan(starts)
@@ -140,6 +168,6 @@ def _users(records: Sequence[RequestRecord], arrivals: Arrivals) -> tuple[float,
     return float(inside.sum()) / window if window > 0 else 0.0, int(in_flight(starts, ends, starts).max())
 
 
-def _tokens_per_event(done: Sequence[RequestRecord]) -> float:
+def _tokens_per_event(done: Records) -> float:
     events = sum(len(record.event_times) for record in done)
     return sum(record.output_tokens for record in done) / events if events else 0.0

@@ -6,9 +6,9 @@ in `tuner.study.starter`, its JSON Schema in `tuner.study.schema`; both are offe
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tuner.domain.errors import InputError
 from tuner.domain.problems import explain
@@ -18,13 +18,23 @@ from tuner.space.loader import load_space
 from tuner.space.yaml_file import read_yaml
 from tuner.study.schema import json_schema
 from tuner.study.starter import starter
+from tuner.study.workload import described, load_workload, workload_data
 
 __all__ = ["json_schema", "read_study", "spec_difference", "starter", "study_from"]
 
-MAY_CHANGE = ("budget", "engine.port", "engine.start_timeout", "engine.vllm_python")
-"""Keys that say how a study is carried out, not what is measured. Candidates may be added at the end."""
+MAY_CHANGE = ("budget", "engine.port", "engine.start_timeout", "engine.vllm_python", "workload.trace.file")
+"""Keys that say how a study is carried out, not what is measured. Candidates may be added at the end.
+
+A trace may lie elsewhere: what it holds is told by its hash.
+"""
 
 _NOT_SET = "not set"
+_NAMED = ("search_space", "workload")
+"""Keys of things that a study may name instead of saying them."""
+
+
+class _Load(Protocol):
+    def __call__(self, name_or_path: str, /, *, relative_to: Path) -> BaseModel: ...
 
 
 def read_study(path: Path) -> StudySpec:
@@ -40,30 +50,37 @@ def study_from(data: Mapping[str, Any], *, source: str, relative_to: Path) -> St
     """Return the study that a mapping describes.
 
     Args:
-        data: as a study file's; `search_space` is a shipped space's name, a path, or the space itself.
+        data: as a study file's; `search_space` and `workload` are a shipped one's name, a path, or the thing itself.
         source: names the mapping in errors: the file's path, or `command line`.
-        relative_to: the directory that a relative path of a search space starts from.
+        relative_to: the directory that relative paths of search spaces, workloads and traces start from.
 
     Raises:
-        InputError: every problem: source, key, reason. A space without any possible configuration is one.
+        InputError: every problem: source, key, reason. A space without any possible configuration is one, and a
+            workload's trace that can't be read.
     """
     whole = dict(data)
-    space = whole.get("search_space")
+    space, workload = whole.get("search_space"), whole.get("workload")
     if isinstance(space, str):
-        whole["search_space"] = _named_space(space, source, relative_to)
+        whole["search_space"] = _named(load_space, space, source, relative_to)
+    if isinstance(workload, str):
+        whole["workload"] = _named(load_workload, workload, source, relative_to)
+    elif isinstance(workload, Mapping):
+        own = cast("Mapping[str, Any]", workload)
+        whole["workload"] = workload_data(own, where=f"{source}: workload.", relative_to=relative_to)
     try:
         spec = StudySpec.model_validate(whole)
     except ValidationError as error:
         raise explain(error, source=source, model=StudySpec) from error
+    spec = spec.model_copy(update={"workload": described(spec.workload)})
     check_possible(spec.search_space, spec.base_flags(), where=f"{source}: search_space")
     return spec
 
 
-def _named_space(name: str, source: str, relative_to: Path) -> Any:  # noqa: ANN401  # pydantic takes it as it is
+def _named(load: _Load, name: str, source: str, relative_to: Path) -> BaseModel:
     try:
-        return load_space(name, relative_to=relative_to)
+        return load(name, relative_to=relative_to)
     except InputError as error:
-        where = f"{source}: {error.where}" if error.where == "search_space" else error.where
+        where = f"{source}: {error.where}" if error.where in _NAMED else error.where
         raise InputError(error.what, where=where, advice=error.advice) from error
 
 
@@ -93,26 +110,33 @@ def _settled(spec: StudySpec) -> Iterator[tuple[str, str]]:
     """Yield the keys that may not change, dotted as in the file, with their values as text."""
     data = spec.model_dump(mode="json", exclude={"candidates"})
     data["slos"] = {slo.name: f"{slo.limit * 1e3:.10g} ms" for slo in spec.slos}
-    for name, length in data["workload"].items():
-        if isinstance(length, dict) and length.get("type") == "fixed":  # pyright: ignore[reportUnknownMemberType]
-            data["workload"][name] = length["tokens"]
     for key, text in _flat("", data):
         if not _may_change(key):
             yield key, text
 
 
 def _may_change(key: str) -> bool:
-    is_prose = key.startswith("search_space.") and key.endswith(".description")
-    is_named = any(key == name or key.startswith(f"{name}.") for name in MAY_CHANGE)
-    return is_prose or is_named or key == "search_space.description"
+    is_prose = key.startswith(("search_space.", "workload.")) and key.endswith(".description")
+    return is_prose or any(key == name or key.startswith(f"{name}.") for name in MAY_CHANGE)
 
 
 def _flat(prefix: str, value: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401  # any part of the dumped study
-    if isinstance(value, dict):
-        for name, part in cast("dict[str, Any]", value).items():
-            yield from _flat(f"{prefix}.{name}" if prefix else name, part)
-    elif value is not None:
-        yield prefix, _text(value)
+    """Yield every scalar with its key; a fixed length or pause is the number that the file has."""
+    match value:
+        case None:
+            pass
+        case {"type": "fixed", "tokens": tokens}:
+            yield prefix, _text(tokens)
+        case {"type": "fixed", "seconds": seconds}:
+            yield prefix, f"{_text(seconds)} s"
+        case dict():
+            for name, part in cast("dict[str, Any]", value).items():
+                yield from _flat(f"{prefix}.{name}" if prefix else name, part)
+        case [dict(), *_]:
+            for index, part in enumerate(cast("list[Any]", value)):
+                yield from _flat(f"{prefix}[{index}]", part)
+        case _:
+            yield prefix, _text(value)
 
 
 def _text(value: Any) -> str:  # noqa: ANN401

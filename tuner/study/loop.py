@@ -20,10 +20,10 @@ from tuner.store.reader import Reader
 from tuner.store.writer import Store
 from tuner.study.answer import best_number
 from tuner.study.budget import allowance, counted, deadline, spent_seconds, typical_trial
+from tuner.study.point import Assignment
 from tuner.study.setting import Setting, fingerprint
 from tuner.study.trial import TrialRunner
 from tuner.study.verdict import Verdict, judge
-from tuner.study.visit import Assignment
 
 _ATTEMPTS = 3
 """Launches that a trial may have before a failure of the surroundings is accepted."""
@@ -210,7 +210,7 @@ class StudyLoop:
             stored = self._reader.trial(self._proposer.study_id, proposal.number)
             first_index = len(stored.load_points) if stored else 0
             try:
-                points = await self._runner.measure(
+                measured = await self._runner.measure(
                     Assignment(proposal.trial_id, proposal.number, proposal.flags, attempt, first_index)
                 )
             except LaunchError as error:
@@ -218,7 +218,7 @@ class StudyLoop:
                     return error.failure
                 self._notify(TrialRetried(proposal.number, error.failure))
             else:
-                return judge(self._spec, points)
+                return judge(self._spec, measured.points, measured.capacity)
         raise AssertionError("the last attempt returns")
 
     def _break_if_hopeless(self, role: TrialRole, failure: Failure) -> None:
@@ -264,7 +264,7 @@ class StudyLoop:
     def _tell(self, trial: Trial, proposal: Proposal) -> None:
         """Tell Optuna a stored trial's end, from its evidence alone."""
         told = self._trials[trial.duplicate_of] if trial.duplicate_of is not None else trial
-        verdict = judge(self._spec, told.judged_points) if told.state is TrialState.MEASURED else None
+        verdict = judge(self._spec, told.judged_points, told.capacity) if told.capacity is not None else None
         if isinstance(verdict, Verdict):
             self._proposer.tell_measured(proposal, verdict.values, verdict.constraints)
         elif told.failure is not None and told.failure.kind.is_configuration_fault:

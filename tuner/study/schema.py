@@ -13,9 +13,10 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from tuner.domain import space, study, workload
+from tuner.domain import lengths, space, study, workload
 from tuner.domain.flags import FLAG_KEY_SCHEMA
 from tuner.domain.study import StudySpec
+from tuner.load.library import shipped_workloads
 from tuner.space.loader import shipped_spaces
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -31,22 +32,28 @@ def json_schema() -> dict[str, Any]:
             _describe(definition, documented[name])
         _require_type(definition)
     definitions["SearchSpace"]["properties"]["parameters"]["propertyNames"] = FLAG_KEY_SCHEMA
-    schema["properties"]["search_space"] |= _space_or_name(schema["properties"]["search_space"])
-    schema["properties"]["search_space"].pop("$ref")
+    definitions["Workload"]["properties"]["base"] = _base()
+    _may_be_named(schema["properties"]["search_space"], shipped_spaces())
+    _may_be_named(schema["properties"]["workload"], shipped_workloads())
     plain = cast("dict[str, Any]", _without_titles(schema))
     return {"$schema": _DIALECT, "title": "Study file of tuner"} | plain
 
 
 def _models() -> Iterator[type[BaseModel]]:
-    for module in (study, space, workload):
+    for module in (study, space, lengths, workload):
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, BaseModel):
                 yield value
 
 
-def _space_or_name(space_schema: dict[str, Any]) -> dict[str, Any]:
-    named = {"type": "string", "minLength": 1, "examples": list(shipped_spaces())}
-    return {"anyOf": [named, {"$ref": space_schema["$ref"]}]}
+def _may_be_named(field: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Let the file say a name or a path instead of the thing itself."""
+    field["anyOf"] = [{"type": "string", "minLength": 1, "examples": list(names)}, {"$ref": field.pop("$ref")}]
+
+
+def _base() -> dict[str, Any]:
+    description = "Another workload, by name or path, whose keys hold where this one says nothing."
+    return {"type": "string", "minLength": 1, "examples": list(shipped_workloads()), "description": description}
 
 
 def _describe(definition: dict[str, Any], model: type[BaseModel]) -> None:

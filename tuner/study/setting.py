@@ -17,6 +17,7 @@ from tuner.domain.errors import InputError
 from tuner.domain.flags import Flags, FlagValue
 from tuner.domain.study import StudySpec
 from tuner.domain.trial import Provenance
+from tuner.load.traces import read_trace
 from tuner.server import ports
 from tuner.server.command import engine_environment
 from tuner.server.engine import EngineInfo, EngineProbe, Resolution, find_interpreter
@@ -28,6 +29,7 @@ CPU_MEMORY_UTILIZATION = 0.3
 """vLLM's default of 0.92 does not start on a CPU, where other processes hold memory too."""
 PLATFORM_DEFAULTS = ("gpu-memory-utilization",)
 """Flags that the platform may fix where the study does not."""
+_EXPLAINING = ("max-num-seqs", "max-num-batched-tokens")
 _FALLBACK_VOCABULARY = 1000
 """Token ids below this exist in every model that hides the size of its vocabulary."""
 
@@ -51,9 +53,10 @@ class Setting:
     async def resolve(self, flags: Flags) -> Resolution:
         """Return every setting that the study names, as vLLM resolves it for a trial's own flags.
 
-        The names are the same for all trials, so that equal values mean equal servers.
+        The names are the same for all trials, so that equal values mean equal servers. The scheduler's two limits are
+        always among them: what a load point shows is explained by them.
         """
-        names = {*self.spec.search_space.parameters, *self.base_flags, *flags}
+        names = {*_EXPLAINING, *self.spec.search_space.parameters, *self.base_flags, *flags}
         names.update(*self.spec.candidates)
         return await self.probe.resolve(self.spec.model, {**self.base_flags, **flags}, sorted(names))
 
@@ -76,9 +79,12 @@ async def setting(
         on_line: Told what is being done, a line at a time.
 
     Raises:
-        InputError: a flag that this engine does not have, a configuration that it refuses, a model that is not there.
+        InputError: a flag that this engine does not have, a configuration that it refuses, a model that is not there, a
+            trace that is no longer there or has changed.
         SurroundingsError: no interpreter with vLLM, or a fixed port that is in use.
     """
+    if spec.workload.trace is not None:
+        read_trace(spec.workload.trace, at_most=1)
     ports.reserve(spec.engine.port).close()
     python = find_interpreter(spec.engine.vllm_python, cwd=cwd, environ=environ)
     on_line(f"asking {python} for vLLM's version and flags")

@@ -26,10 +26,14 @@ slos:
   ttft_p95: 500ms
   tpot_p95: 50ms
 
-# What one request is like. A length is a number of tokens, or a distribution:
+# What requests are like: the name of a shipped workload (chat, summarise, rag, conversation, five-lessons and more:
+# `tuner workloads` lists them), a path such as ./my-workload.yaml, or the workload itself, as here. It can start from
+# another one ({base: chat, seed: 7}), mix classes, share prefixes, hold conversations, chain calls, or replay
+# a recorded trace: docs/workloads.md has every key. A length is a number of tokens, or a distribution:
 #   {type: uniform, low: 128, high: 1024}
 #   {type: normal, mean: 512, sd: 128, low: 16, high: 2048}
 #   {type: lognormal, median: 300, sigma: 0.8, low: 16, high: 4096}
+#   {type: empirical, values: [128, 512, 2048], weights: [3, 2, 1]}
 workload:
   input_tokens: 512
   output_tokens: 128
@@ -62,15 +66,18 @@ engine:
   # gpus: [0]  # which GPUs a launch sees; all of them without it
   start_timeout: 30min  # how long a launch may take to answer its first request
 
-# How each trial is loaded: Poisson arrivals at multiples of target_rps, upwards until the limits break (downwards only
-# where the target itself is too much).
+# How each trial is loaded: Poisson arrivals, at target_rps first, then wherever the search for the highest rate that
+# keeps the limits wants to look.
 load:
-  rates: [0.25, 0.5, 1, 1.5, 2, 3, 4]
-  duration: 60s
+  highest: 4           # it looks up to this many times target_rps,
+  lowest: 0.25         # and down to this many where the target itself is too much
+  tolerance: 0.05      # the capacity is wanted to 5 % to either side, with 90 % confidence,
+  time_budget: 10min   # but no trial is loaded for longer than this; the interval says what that costs
+  duration: 60s        # at target_rps
   min_requests: 100    # a slow rate lasts longer, so that percentiles mean something
   warmup_requests: 32  # sent first, kept out of every figure
   warmup_concurrency: 8
-  concurrency: []      # closed-loop points after the ladder, by number of users: throughput at saturation
+  concurrency: []      # closed-loop points after the search, by number of users: throughput at saturation
   drain: 30s           # how long requests may still run after the last arrival
 
 # What the sampler improves, one to three of them: capacity_rps (as high as possible), or a latency at target_rps such

@@ -7,6 +7,7 @@ a `LaunchError` that carries its kind.
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -15,17 +16,26 @@ from tuner.domain.errors import LaunchError
 from tuner.domain.events import LoadPointMeasured, Observer, PhaseStarted
 from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.load import Outcome
-from tuner.domain.measurement import LoadPoint
+from tuner.domain.measurement import Capacity, LoadPoint
 from tuner.server.launch import LaunchEnd, LaunchHandle, LaunchRequest, RunningServer
 from tuner.store.writer import Store
+from tuner.study.point import Assignment, Measurement, Meter
 from tuner.study.setting import Setting
-from tuner.study.visit import Assignment, Visit
+from tuner.study.visit import Visit
 
 _GRACE_FOR_DEATH_S = 8.0
 """How long a server whose streams broke is given to die: the engine's death shows up to 5 s later (vLLM 0.32)."""
 _BROKEN = frozenset({Outcome.STREAM_ERROR, Outcome.CUT, Outcome.REFUSED})
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a launch brought."""
+
+    points: tuple[LoadPoint, ...]
+    capacity: Capacity
 
 
 class TrialRunner:
@@ -45,31 +55,39 @@ class TrialRunner:
         self._log_dir = log_dir
         self._notify = notify
 
-    async def measure(self, assignment: Assignment) -> tuple[LoadPoint, ...]:
+    async def measure(self, assignment: Assignment) -> Measured:
         """Launch, load and stop one server.
 
         Args:
             assignment: What to measure.
 
         Returns:
-            The load points, all stored.
+            The load points, all stored, and the capacity that they show.
 
         Raises:
             LaunchError: the launch or its load failed; the server is gone.
         """
         async with self._launched(assignment) as (server, launch, launch_id):
-            visit = Visit(self._setting, assignment, server, self._notify)
+            visit = Visit(self._setting.spec, Meter(self._setting, assignment, server, self._notify))
             points: list[LoadPoint] = []
             await _while_alive(launch, visit.warm_up())
-            async for measured in visit.climb(lambda work: _while_alive(launch, work), points):
-                self._store.save_load_point(
-                    assignment.trial_id, launch_id, measured.point, measured.result.records, measured.scrapes
-                )
+            async for measured in visit.measure(lambda work: _while_alive(launch, work)):
+                self._save(assignment, launch_id, measured)
                 points.append(measured.point)
-                self._notify(LoadPointMeasured(assignment.number, measured.point))
                 if any(record.outcome in _BROKEN for record in measured.result.records):
                     await _while_alive(launch, asyncio.sleep(_GRACE_FOR_DEATH_S))
-            return tuple(points)
+            return Measured(tuple(points), visit.capacity)
+
+    def _save(self, assignment: Assignment, launch_id: int, measured: Measurement) -> None:
+        self._store.save_load_point(
+            assignment.trial_id,
+            launch_id,
+            measured.point,
+            measured.result.records,
+            measured.scrapes,
+            measured.samples,
+        )
+        self._notify(LoadPointMeasured(assignment.number, measured.point))
 
     @asynccontextmanager
     async def _launched(self, assignment: Assignment) -> AsyncGenerator[tuple[RunningServer, LaunchHandle, int]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.measurement import Capacity, LoadPoint
 from tuner.domain.study import StudySpec
-from tuner.metrics.ladder import capacity, target_point
+from tuner.metrics.capacity import target_point
 from tuner.metrics.objectives import constraint_values, objective_values
 
 
@@ -21,12 +21,11 @@ class Verdict:
     """Zero or less is met."""
 
 
-def judge(spec: StudySpec, points: Sequence[LoadPoint]) -> Verdict | Failure:
-    """Return the verdict on a trial by the load points of one launch, or why they support none."""
+def judge(spec: StudySpec, points: Sequence[LoadPoint], found: Capacity) -> Verdict | Failure:
+    """Return the verdict on a trial by the load points of one launch and its capacity, or why they support none."""
     target = target_point(points, spec.target_rps)
     if target is None:
         return Failure(kind=FailureKind.LOAD_FAILED, evidence="the load point at the target rate was not measured")
-    found = capacity(points)
     values = objective_values(spec.objectives, target, found)
     if values is None:
         return Failure(

@@ -1,159 +1,115 @@
-"""The load on one running server: the warm-up, then one load point after another, with all that is read meanwhile.
+"""The load on one running server: the warm-up, the search for its capacity, then the closed-loop load points.
 
 Owns what is measured and in which order; neither starts nor stops a server, and stores nothing.
 """
 
-import math
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import TypeVar
 
-import numpy as np
-
-from tuner.domain.arrivals import Arrivals, ClosedLoop, PoissonArrivals
+from tuner.domain.arrivals import ClosedLoop, PoissonArrivals
 from tuner.domain.errors import LaunchError
-from tuner.domain.events import Observer, PhaseStarted, Progress
 from tuner.domain.failure import Failure, FailureKind
-from tuner.domain.flags import FlagValue
-from tuner.domain.load import LoadJob, LoadResult, Outcome
-from tuner.domain.measurement import LoadPoint, Scrape
-from tuner.load.process import run_job
-from tuner.metrics.ladder import most_points, next_rate
-from tuner.metrics.summary import summarise
-from tuner.server.launch import RunningServer
-from tuner.study.setting import Setting
-from tuner.telemetry.figures import server_figures
-from tuner.telemetry.scraper import scraping
+from tuner.domain.load import LoadResult, Outcome
+from tuner.domain.measurement import Capacity
+from tuner.domain.study import StudySpec
+from tuner.metrics.capacity import capacity
+from tuner.metrics.evidence import Measured
+from tuner.metrics.search import Probe, next_probe
+from tuner.metrics.warmup import stable
+from tuner.study.point import Measurement, Meter
 
 _WARMUP_INDEX = 1_000_000
-"""Load-point index that seeds the warm-up: no measured point ever has it."""
-_WARMUP_FACTOR = 20
-"""A warm-up may take this many times the plan's drain."""
+"""Load-point index that seeds the warm-up: no measured point ever has one near it."""
+_WARMUP_ROUNDS = 3
+"""A warm-up's requests come in so many rounds; it ends when the last ones agree, or after three times as many."""
 
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What is to be measured: an asked trial and its flags."""
-
-    trial_id: int
-    number: int
-    flags: dict[str, FlagValue]
-    attempt: int = 1
-    """1 for the trial's first launch."""
-    first_index: int = 0
-    """Index of its next load point: earlier launches of the trial may have measured some."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A load point with its raw readings."""
-
-    point: LoadPoint
-    result: LoadResult
-    scrapes: tuple[Scrape, ...]
+T = TypeVar("T")
+Guard = Callable[[Coroutine[None, None, T]], Coroutine[None, None, T]]
+"""Wraps a piece of work, so that it ends when the server dies."""
 
 
 class Visit:
-    """The load on one running server: the warm-up, then one load point after another."""
+    """What one launch of a trial is asked for, one load point after another."""
 
-    def __init__(self, setting: Setting, assignment: Assignment, server: RunningServer, notify: Observer) -> None:
-        self._spec = setting.spec
-        self._vocabulary = setting.vocabulary
-        self._assignment = assignment
-        self._server = server
-        self._notify = notify
+    def __init__(self, spec: StudySpec, meter: Meter) -> None:
+        """Measure what a study wants to know with a meter that is connected to the server."""
+        self._spec = spec
+        self._meter = meter
+        self._found: list[Measured] = []
+        self._count = 0
+
+    @property
+    def capacity(self) -> Capacity:
+        """What the open-loop load points so far say of the server's capacity."""
+        return capacity(self._spec.load, self._spec.slos, self._spec.target_rps, self._found)
 
     async def warm_up(self) -> None:
-        """Load the server without measuring.
+        """Load the server without measuring, until it is as quick as it was the rounds before.
 
         Raises:
             LaunchError: not one request came back.
         """
         plan = self._spec.load
-        self._phase("warm-up", None)
+        self._meter.phase("warm-up", None)
         arrivals = ClosedLoop(concurrency=plan.warmup_concurrency)
-        result = await self._run(arrivals, plan.warmup_requests, _WARMUP_INDEX, plan.drain * _WARMUP_FACTOR)
-        if not any(record.outcome is Outcome.OK for record in result.records):
-            raise LaunchError(_nothing_came_back("warm-up", result))
+        requests = max(plan.warmup_requests // _WARMUP_ROUNDS, 1)
+        took: list[float] = []
+        for round_ in range(3 * _WARMUP_ROUNDS):
+            result = await self._meter.run(arrivals, requests, _WARMUP_INDEX + round_)
+            if not any(record.outcome is Outcome.OK for record in result.records):
+                raise LaunchError(_nothing_came_back("warm-up", result))
+            took.append(result.duration)
+            if stable(took):
+                return
 
-    async def climb(
-        self,
-        guarded: Callable[[Coroutine[None, None, Measured]], Coroutine[None, None, Measured]],
-        points: Sequence[LoadPoint],
-    ) -> AsyncGenerator[Measured]:
-        """Yield measured load points until the ladder ends, then the closed-loop ones.
+    async def measure(self, guarded: Guard[Measurement]) -> AsyncGenerator[Measurement]:
+        """Yield load points until the capacity is known well enough, then the closed-loop ones.
 
-        Args:
-            guarded: Wraps the measuring of one point, so that it ends when the server dies.
-            points: What was measured so far; the caller appends to it.
+        Raises:
+            LaunchError: the client was the bottleneck, twice in a row.
         """
-        plan = self._spec.load
-        while (rate := next_rate(plan, self._spec.target_rps, points)) is not None:
-            requests = plan.requests(rate)
-            most = most_points(plan, self._spec.target_rps, points) + len(plan.concurrency)
-            yield await guarded(self._measure(PoissonArrivals(rate=rate), requests, len(points), most))
+        plan, probe = self._spec.load, self._next()
+        while probe is not None:
+            arrivals = PoissonArrivals(rate=probe.rate)
+            yield (
+                measured := await guarded(
+                    self._meter.measure(arrivals, probe.requests, self._index(), give_up=probe.give_up, why=probe.why)
+                )
+            )
+            probe = self._after(probe, measured)
         for users in plan.concurrency:
             requests = max(plan.min_requests, 4 * users)
-            most = len(points) + len(plan.concurrency) - plan.concurrency.index(users)
-            yield await guarded(self._measure(ClosedLoop(concurrency=users), requests, len(points), most))
+            yield await guarded(self._meter.measure(ClosedLoop(concurrency=users), requests, self._index()))
 
-    async def _measure(self, arrivals: Arrivals, requests: int, index: int, most: int) -> Measured:
-        phase = f"load point {index + 1} of at most {most} ({arrivals.label})"
-        self._phase(phase, expected_seconds(arrivals, requests))
-        began = datetime.now(UTC)
-        async with scraping(self._server.url, api_key=self._server.api_key) as scraper:
-            result = await self._run(arrivals, requests, index, self._limit(arrivals, requests))
-        scrapes = scraper.scrapes(result.started_at)
-        point = LoadPoint(
-            index=self._assignment.first_index + index,
-            attempt=self._assignment.attempt,
-            arrivals=arrivals,
-            requests=requests,
-            seed=self._seed(index),
-            started_at=began,
-            duration=result.duration,
-            summary=summarise(result, arrivals, self._spec.slos),
-            server=server_figures(scrapes),
-            client=result.client,
-        )
-        return Measured(point, result, scrapes)
+    def _next(self) -> Probe | None:
+        spent = sum(point.seconds for point in self._found)
+        return next_probe(self._spec.load, self._spec.slos, self._spec.target_rps, self._found, spent)
 
-    async def _run(self, arrivals: Arrivals, requests: int, index: int, limit: float) -> LoadResult:
-        job = LoadJob(
-            url=self._server.url,
-            model=self._server.served_name,
-            vocabulary=self._vocabulary,
-            workload=self._spec.workload,
-            arrivals=arrivals,
-            requests=requests,
-            deadline_s=limit,
-            seed=self._seed(index),
-        )
-        return await run_job(job, api_key=self._server.api_key, on_progress=self._progress)
+    def _after(self, probe: Probe, measured: Measurement) -> Probe | None:
+        """Return what follows a load point: the same once more where the client bent it."""
+        again = bool(self._found) and not self._found[-1].valid
+        self._found.append(measured.evidence(self._spec.slos))
+        if self._found[-1].valid:
+            return self._next()
+        if again:
+            raise LaunchError(_client_bound(measured))
+        return probe
 
-    def _limit(self, arrivals: Arrivals, requests: int) -> float:
-        expected = expected_seconds(arrivals, requests)
-        if expected is None:
-            return self._spec.load.drain * _WARMUP_FACTOR
-        return expected * (1 + 4 / math.sqrt(requests)) + self._spec.load.drain
-
-    def _seed(self, index: int) -> int:
-        parts = [self._spec.sampler.seed, self._assignment.number, self._assignment.attempt, index]
-        return int(np.random.SeedSequence(parts).generate_state(1)[0])
-
-    def _phase(self, phase: str, expected: float | None) -> None:
-        self._notify(PhaseStarted(self._assignment.number, phase, expected))
-
-    def _progress(self, done: int, total: int) -> None:
-        self._notify(Progress(self._assignment.number, done, total))
-
-
-def expected_seconds(arrivals: Arrivals, requests: int) -> float | None:
-    """Return how long the arrivals of a load point last on average, None where the server decides."""
-    return requests / arrivals.offered_rps if arrivals.offered_rps else None
+    def _index(self) -> int:
+        self._count += 1
+        return self._count - 1
 
 
 def _nothing_came_back(phase: str, result: LoadResult) -> Failure:
     first = result.records[0]
     evidence = f"no request of the {phase} succeeded; the first one: {first.error or first.outcome}"
     return Failure(kind=FailureKind.LOAD_FAILED, evidence=evidence)
+
+
+def _client_bound(measured: Measurement) -> Failure:
+    summary = measured.point.summary
+    return Failure(
+        kind=FailureKind.CLIENT_FAILED,
+        evidence=f"twice in a row at {measured.point.arrivals.label}: {'; '.join(summary.invalid)}",
+        advice="Something else uses this machine's CPUs: leave the load generator one of its own, then resume.",
+    )

@@ -8,6 +8,7 @@ loop.
 import asyncio
 import contextlib
 import logging
+import ssl
 import time
 from collections.abc import AsyncGenerator, Callable
 
@@ -111,7 +112,11 @@ async def scraping(
     """
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     # trust_env: a proxy of the user's environment has no business between two processes of one machine.
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False) as client:
+    # Certificates are checked as the load generator checks them, SSL_CERT_FILE included.
+    verify = ssl.create_default_context() if url.startswith("https:") else True
+    async with httpx.AsyncClient(
+        base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False, verify=verify
+    ) as client:
         scraper = Scraper(client, clock=clock)
         await scraper.drain(patience)
         async with at_intervals(scraper.scrape, interval=interval, clock=clock):

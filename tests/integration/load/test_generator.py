@@ -5,6 +5,7 @@ import math
 import socket
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 import trustme
 
 from tuner.domain.arrivals import Arrivals, ClosedLoop, ConstantArrivals, PoissonArrivals, TraceArrivals
+from tuner.domain.errors import InputError
 from tuner.domain.load import GiveUp, LoadJob, LoadResult, Outcome
 from tuner.domain.slo import Latency
-from tuner.load.generator import generate
+from tuner.load.generator import busiest, generate
 
 Serve = Callable[..., Any]
 MakeJob = Callable[..., LoadJob]
@@ -261,3 +263,95 @@ async def test_tls_is_checked_against_the_system_s_certificates(
         assert all("certificate" in record.error for record in refused.records)
         monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
         assert outcomes(await run(make_job(server.url))) == {Outcome.OK: 6}
+
+
+async def test_a_session_in_its_pause_at_the_deadline_is_not_taken_for_a_completed_one(serve: Serve, make_job: MakeJob):
+    chain = [CHAIN[0], CHAIN[1] | {"before": 30}, CHAIN[2]]
+    with serve() as server:
+        result = await run(make_job(server.url, requests=3, deadline=0.5, workload={"chain": chain}))
+    assert outcomes(result) == {Outcome.OK: 3, Outcome.CANCELLED: 3}
+    cut = [record for record in result.records if record.outcome is Outcome.CANCELLED]
+    assert {(record.label, record.error) for record in cut} == {("answer", "not sent within 0.5 s")}
+    assert all(record.scheduled_at > 30 and math.isnan(record.sent_at) for record in cut)
+
+
+async def test_calls_without_a_pause_are_due_at_the_end_of_the_one_before(serve: Serve, make_job: MakeJob):
+    with serve() as server:
+        result = await run(make_job(server.url, requests=3, workload={"chain": [CHAIN[0], CHAIN[2]]}))
+    for number in range(3):
+        first, second = [record for record in result.records if record.session == number]
+        assert first.scheduled_at == first.sent_at
+        assert second.scheduled_at == first.finished_at
+        assert second.sent_at >= second.scheduled_at
+
+
+async def test_a_user_begins_the_next_session_after_all_work_of_the_last(serve: Serve, make_job: MakeJob):
+    chain = [CHAIN[0], {"name": "delivery", "before": "80ms"}]
+    with serve() as server:
+        result = await run(make_job(server.url, ClosedLoop(concurrency=1), requests=3, workload={"chain": chain}))
+    gaps = [after.sent_at - before.finished_at for before, after in pairwise(result.records)]
+    assert all(0.08 <= gap < 0.2 for gap in gaps)
+
+
+async def test_requests_without_a_connection_at_the_deadline_are_accounted_for(make_job: MakeJob):
+    """The kernel completes seventeen connections for a server that accepts none, and lets the others wait."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(16)
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        result = await run(make_job(url, ConstantArrivals(rate=100.0), requests=30, deadline=0.6))
+    assert outcomes(result) == {Outcome.CANCELLED: 30}
+    assert {record.error for record in result.records} == {
+        "still running after 0.6 s",
+        "no connection yet; still running after 0.6 s",
+    }
+
+
+async def test_sends_that_go_on_don_t_hide_a_server_that_fell_silent(serve: Serve, make_job: MakeJob):
+    with serve(first_ms=60_000) as server:
+        job = make_job(server.url, ConstantArrivals(rate=50.0), requests=1000, deadline=60.0, silence_s=0.4)
+        result = await run(job)
+    assert result.duration < 5
+    assert outcomes(result) == {Outcome.CANCELLED: 1000}
+    assert {record.error for record in result.records} == {
+        "nothing came for 0.4 s",
+        "not sent: nothing came for 0.4 s",
+    }
+
+
+async def test_where_requests_end_after_a_time_those_that_never_began_leave_no_record(serve: Serve, make_job: MakeJob):
+    with serve("stall") as server:
+        result = await run(make_job(server.url, requests=5000, deadline=0.5, send_for_s=0.2))
+    assert outcomes(result) == {Outcome.CANCELLED: 3}
+
+
+async def test_a_mix_s_records_name_their_class_and_shared_prefixes_are_the_same_for_every_seed(
+    serve: Serve, make_job: MakeJob
+):
+    classes = [
+        {"name": "chat", "weight": 1, "input_tokens": 4, "output_tokens": 3, "prefix": {"tokens": 6}},
+        {"name": "code", "weight": 1, "input_tokens": 9, "output_tokens": 5},
+    ]
+    with serve() as server:
+        result = await run(make_job(server.url, requests=20, workload={"classes": classes}))
+        again = make_job(server.url, requests=20, workload={"classes": classes}).model_copy(update={"seed": 8})
+        await run(again)
+        prompts = [request["body"]["prompt"] for request in server.requests()]
+    assert {(record.label, record.requested_tokens) for record in result.records} == {("chat", 3), ("code", 5)}
+    assert {record.session for record in result.records} == {-1}
+    assert len({tuple(prompt[:6]) for prompt in prompts if len(prompt) == 10}) == 1
+    assert len({tuple(prompt) for prompt in prompts}) == 40
+
+
+async def test_a_trace_without_times_can_t_set_them(make_job: MakeJob, tmp_path: Path):
+    (tmp_path / "mine.jsonl").write_text('{"prompt": "What is it?"}\n')
+    trace = {"trace": {"file": str(tmp_path / "mine.jsonl"), "format": "prompts"}}
+    for workload, evidence in ((trace, "knows no times"), ({}, "no trace")):
+        with pytest.raises(InputError, match=evidence):
+            await run(make_job("http://127.0.0.1:9", TraceArrivals(), workload=workload))
+
+
+def test_spare_connections_are_for_the_busiest_moment():
+    assert busiest(np.array([0.0, 0.05, 0.06, 0.5, 0.55, 0.58, 0.6, 2.0]), 0.1) == 4
+    assert busiest(np.array([1.0] * 9), 0.1) == 9
+    assert busiest(np.empty(0), 0.1) == 0

@@ -100,6 +100,13 @@ async def test_a_worker_that_fails_is_a_client_failure_with_its_last_words(
     assert evidence in caught.value.failure.evidence
 
 
+async def test_a_job_that_can_t_be_done_says_why_in_one_line(make_job: MakeJob):
+    trace = {"trace": {"file": "/nowhere/trace.csv", "format": "azure"}}
+    with pytest.raises(LaunchError) as caught:
+        await run_job(make_job("http://127.0.0.1:9", workload=trace), api_key="", on_progress=nothing)
+    assert caught.value.failure.evidence.startswith("/nowhere/trace.csv: there is no such file")
+
+
 def test_a_worker_starts_without_the_heavy_libraries():
     code = "import sys, tuner.load.worker; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)

@@ -23,7 +23,7 @@ from tuner.domain.measurement import Capacity
 from tuner.domain.trial import TrialRole, TrialState
 
 BUSY = Failure(kind=FailureKind.GPU_BUSY, evidence="Free memory on device cuda:0 is less than desired")
-MEASURED = make_trial(3, flags={"max-num-seqs": 8}, capacity=Capacity(rps=6, upper_rps=8))
+MEASURED = make_trial(3, flags={"max-num-seqs": 8}, capacity=Capacity(rps=6, lower_rps=5.5, upper_rps=8))
 FAILED = make_trial(4, state=TrialState.FAILED, failure=BUSY)
 STORY: list[Event] = [
     StudyStarted("night", 3, 8, 3600.0),
@@ -58,7 +58,7 @@ def test_without_a_terminal_there_is_one_plain_line_for_each_phase():
 
 def test_a_finished_trial_says_its_capacity_and_the_best_so_far():
     text = line(TrialFinished(MEASURED, best=3), {3: MEASURED})
-    assert text == "trial 3: capacity 6 req/s (best so far: trial 3, 6 req/s)"
+    assert text == "trial 3: capacity 6 req/s (5.5–8); best so far: trial 3, 6 req/s (5.5–8)"
 
 
 def test_a_failed_trial_says_why_in_one_line():

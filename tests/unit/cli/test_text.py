@@ -15,10 +15,11 @@ def test_a_configuration_is_one_line_and_no_flags_are_the_defaults():
 
 
 @pytest.mark.parametrize(
-    ("rps", "upper", "text"), [(6, 8, "6 req/s"), (8, None, "≥ 8 req/s"), (0, 2, "< 2 req/s"), (2.5, 5, "2.5 req/s")]
+    ("rps", "lower", "upper", "text"),
+    [(6, 5.5, 6.41, "6 req/s (5.5–6.41)"), (8, 8, None, "≥ 8 req/s"), (0, 0, 2, "< 2 req/s")],
 )
-def test_a_capacity_says_which_of_its_bounds_is_known(rps: float, upper: float | None, text: str):
-    assert bounds_text(rps, upper) == text
+def test_a_capacity_says_which_of_its_bounds_is_known(rps: float, lower: float, upper: float | None, text: str):
+    assert bounds_text(rps, lower, upper) == text
 
 
 @pytest.mark.parametrize(

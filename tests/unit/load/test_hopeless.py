@@ -23,7 +23,7 @@ def ended(*events: float, outcome: Outcome = Outcome.OK) -> Exchange:
 
 
 def test_late_first_tokens_count_whether_they_came_or_not():
-    hopeless = Hopeless([TTFT], 100)
+    hopeless = Hopeless([TTFT], "100 requests")
     hopeless.ended(ended(0.6, 0.7))
     assert hopeless.verdict([exchange()], now=0.4) == ""
     assert hopeless.verdict([exchange()], now=0.6) == "2 of 100 requests over ttft 500 ms"
@@ -31,7 +31,7 @@ def test_late_first_tokens_count_whether_they_came_or_not():
 
 
 def test_failed_requests_have_no_latency():
-    hopeless = Hopeless([TTFT], 100)
+    hopeless = Hopeless([TTFT], "100 requests")
     for _ in range(5):
         hopeless.ended(ended(outcome=Outcome.HTTP_ERROR))
     assert hopeless.verdict([], now=9.0) == ""
@@ -45,7 +45,7 @@ def test_failed_requests_have_no_latency():
     ],
 )
 def test_other_latencies_count_when_they_are_known(rule: GiveUp, late: Exchange, in_time: Exchange):
-    hopeless = Hopeless([rule], 10)
+    hopeless = Hopeless([rule], "10 requests")
     hopeless.ended(in_time)
     assert hopeless.verdict([], now=5.0) == ""
     hopeless.ended(late)
@@ -53,6 +53,6 @@ def test_other_latencies_count_when_they_are_known(rule: GiveUp, late: Exchange,
 
 
 def test_without_rules_nothing_is_hopeless():
-    hopeless = Hopeless([], 10)
+    hopeless = Hopeless([], "10 requests")
     hopeless.ended(ended(9.0))
     assert hopeless.verdict([exchange()], now=99.0) == ""

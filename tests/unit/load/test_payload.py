@@ -39,9 +39,9 @@ def test_a_chat_is_sent_its_messages_and_text_goes_as_it_is():
     raw = Form(chat, "m", ignore_eos=False).request(messages, 9)
     assert raw.startswith(b"POST /v1/chat/completions ")
     assert json.loads(raw.split(b"\r\n\r\n", 1)[1])["messages"] == list(messages)
-    text = Form(parse_target("http://h"), "m", ignore_eos=False, return_token_ids=True).request("Hi", 9)
+    text = Form(parse_target("http://h"), "m", ignore_eos=False, cache_salt="s").request("Hi", 9, return_token_ids=True)
     body = json.loads(text.split(b"\r\n\r\n", 1)[1])
-    assert (body["prompt"], body["return_token_ids"]) == ("Hi", True)
+    assert (body["prompt"], body["return_token_ids"], body["cache_salt"]) == ("Hi", True, "s")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_https_brings_certificate_checks():
     assert target.tls.check_hostname
 
 
-@pytest.mark.parametrize("url", ["h:80", "ftp://h", "http://", ""])
+@pytest.mark.parametrize("url", ["h:80", "ftp://h", "http://", "", "http://h:99999", "http://[::1"])
 def test_what_is_no_url_is_refused(url: str):
     with pytest.raises(InputError, match="URL"):
         parse_target(url)

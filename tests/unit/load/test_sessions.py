@@ -15,7 +15,7 @@ def make(
     count: int = 200, load_seed: int = 1, rows: tuple[TraceRequest, ...] = (), **workload: Any
 ) -> tuple[Session, ...]:
     like = Workload.model_validate({"input_tokens": 16, "output_tokens": 8} | workload)
-    return sessions(like, count, load_seed, first_token=10, vocabulary=5000, trace=rows)
+    return tuple(sessions(like, count, load_seed, first_token=10, vocabulary=5000, trace=rows))
 
 
 def test_a_plain_workload_is_single_calls_that_share_nothing():

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.domain.load import Outcome, RequestRecord
-from tuner.metrics.sessions import idle_share, session_figures, step_figures
+from tuner.domain.workload import Workload
+from tuner.metrics.sessions import idle_share, lead_of, session_figures, step_figures
 
 BOUNDS = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda pair: (min(pair), max(pair)))
 
@@ -44,10 +45,30 @@ def test_a_chain_of_one_user_leaves_the_engine_idle_between_calls():
     assert found.idle_share_one_user == pytest.approx(0.25)
 
 
-def test_a_second_user_fills_the_gap():
+def test_other_work_before_the_first_call_belongs_to_the_session():
+    found = session_figures(chain(0, 0.0), lead_s=0.5)
+    assert found is not None
+    assert found.duration.mean == pytest.approx(2.5)
+    assert found.idle_share_one_user == pytest.approx(0.4)
+
+
+def test_the_lead_of_a_chain_is_all_work_up_to_its_first_call():
+    call = {"input_tokens": 8, "output_tokens": 8}
+    steps = [
+        {"name": "route", "before": "300ms"},
+        {"name": "retrieve", "before": {"type": "exponential", "mean": 0.5}},
+        {"name": "generate", "before": 0.1, **call},
+        {"name": "format", "before": "1s", **call},
+    ]
+    assert lead_of(Workload.model_validate({"chain": steps})) == pytest.approx(0.9)
+    assert lead_of(Workload()) == 0.0
+
+
+def test_a_second_user_fills_the_gap_of_the_first():
+    """Busy from 0 to 2 and from 2.5 to 3: the first one's gap is filled, the second one's is not."""
     found = session_figures(chain(0, 0.0) + chain(1, 1.0))
     assert found is not None
-    assert found.idle_share == pytest.approx(0.0)
+    assert found.idle_share == pytest.approx(1 / 6)
     assert found.idle_share_one_user == pytest.approx(0.25)
 
 

@@ -1,6 +1,7 @@
 """One load point in figures."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from tuner.domain.arrivals import ClosedLoop, PoissonArrivals
 from tuner.domain.load import ClientHealth, LoadResult, Outcome, RequestRecord
 from tuner.domain.slo import parse_slo
 from tuner.metrics.summary import meets_each_limit, summarise
+from tuner.metrics.windows import Window
 
 HEALTH = ClientHealth(cpu_s=1, cpu_share=0.1, lateness_p99=0, loop_lag_max=0)
 RATE = PoissonArrivals(rate=10)
@@ -32,26 +34,81 @@ def steady(count: int, rate: float = 10.0) -> list[RequestRecord]:
 
 
 def test_a_steady_load_point_is_summed_up():
-    found = summarise(result(steady(200)), RATE, [parse_slo("ttft_p95=150ms"), parse_slo("tpot_p95=20ms")])
+    slos = [parse_slo("ttft_p95=150ms"), parse_slo("tpot_p95=20ms")]
+    found = summarise(result(steady(200)), RATE, slos, Window(0.0, 19.95))
     assert (found.completed, found.failed, found.failure_rate, found.errors) == (200, 0, 0.0, {})
     assert found.ttft.p95 == pytest.approx(0.1)
     assert found.tpot.p50 == pytest.approx(0.01)
     assert found.itl.count == 2000
     assert found.e2e.mean == pytest.approx(0.2)
-    assert found.achieved_rps == pytest.approx(10)
-    assert found.goodput_rps == pytest.approx(10)
-    assert found.output_tokens_per_s == pytest.approx(110)
-    assert found.input_tokens_per_s == pytest.approx(200)
+    assert found.achieved_rps == pytest.approx(10, rel=0.02)
+    assert found.goodput_rps == pytest.approx(10, rel=0.02)
+    assert found.output_tokens_per_s == pytest.approx(110, rel=0.02)
+    assert found.input_tokens_per_s == pytest.approx(200, rel=0.02)
     assert found.users_mean == pytest.approx(2, rel=0.02)
     assert found.users_max <= 3
     assert found.tokens_per_event == 1
     assert (found.offered_rps, found.queue_growing, found.slo_met, found.slo_violations) == (10, False, True, ())
 
 
-def test_a_long_tail_after_the_last_arrival_does_not_lower_the_rate():
+def test_without_a_window_rates_are_totals_over_the_whole_duration():
+    found = summarise(result(steady(200)), RATE, [parse_slo("ttft_p95=150ms")])
+    assert found.achieved_rps == pytest.approx(200 / 20.1)
+    assert found.goodput_rps == pytest.approx(200 / 20.1)
+    assert found.output_tokens_per_s == pytest.approx(2200 / 20.1)
+
+
+def test_a_long_tail_after_the_window_does_not_lower_the_rate():
     stragglers = [answer(number / 10, gap=1.0) for number in range(200, 204)]
-    found = summarise(result(steady(200) + stragglers), RATE, [])
-    assert found.achieved_rps == pytest.approx(10, rel=0.02)
+    found = summarise(result(steady(200) + stragglers), RATE, [], Window(0.0, 20.4))
+    assert found.achieved_rps == pytest.approx(10, rel=0.03)
+
+
+def test_latencies_are_those_of_requests_meant_to_start_within_the_window():
+    ramp = [answer(number / 10, first=5.0) for number in range(50)]
+    later = [answer(5 + number / 10) for number in range(100)]
+    drain = [answer(15 + number / 10, first=5.0) for number in range(20)]
+    whole = result(ramp + later + drain)
+    found = summarise(whole, RATE, [parse_slo("ttft_p95=150ms")], Window(5.0, 14.95))
+    assert (found.completed, found.ttft.count) == (170, 100)
+    assert found.ttft.p95 == pytest.approx(0.1)
+    assert found.ttft_from_send.count == 100
+    assert found.slo_met
+    assert not summarise(whole, RATE, [parse_slo("ttft_p95=150ms")]).slo_met
+
+
+def test_a_window_in_which_nothing_ended_leaves_the_rate_to_the_whole():
+    found = summarise(result([answer(0.0, first=9.9, gap=0.01)]), RATE, [], Window(0.0, 1.0))
+    assert found.achieved_rps == pytest.approx(0.1)
+
+
+def test_what_a_given_up_load_point_cancelled_is_no_failure_and_no_success():
+    cancelled = RequestRecord(9.0, 9.0, (), 9.5, Outcome.CANCELLED, 20, 0, 11, "given up")
+    whole = LoadResult(1000.0, 10.0, (*steady(98), cancelled, cancelled), HEALTH, "30 requests exceeded 500 ms")
+    found = summarise(whole, RATE, [])
+    assert (found.completed, found.failed, found.failure_rate, found.errors) == (98, 0, 0.0, {})
+    assert (found.slo_met, found.slo_violations) == (False, ("given up: 30 requests exceeded 500 ms",))
+    assert found.given_up == "30 requests exceeded 500 ms"
+
+
+def test_cancelled_requests_of_a_load_point_that_ran_to_its_end_are_failures():
+    cancelled = RequestRecord(9.0, 9.0, (), 9.5, Outcome.CANCELLED, 20, 0, 11, "still running")
+    assert summarise(result([*steady(9), cancelled]), RATE, []).failed == 1
+
+
+def test_a_client_that_was_the_bottleneck_is_told():
+    busy = HEALTH.model_copy(update={"cpu_share": 0.99})
+    found = summarise(LoadResult(0.0, 20.1, tuple(steady(200)), busy), RATE, [])
+    assert found.invalid == ("the client used 99% of a core",)
+    assert summarise(result(steady(200)), RATE, []).invalid == ()
+
+
+def test_sessions_and_their_steps_are_summed_up():
+    calls = [replace(answer(number / 10), session=number // 2, step=number % 2) for number in range(10)]
+    found = summarise(result(calls), RATE, [])
+    assert found.sessions is not None
+    assert found.sessions.completed == 5
+    assert [(step.label, step.completed) for step in found.steps] == [("turn 1", 5), ("turn 2", 5)]
 
 
 def test_an_overloaded_server_is_credited_with_what_it_serves():
@@ -112,7 +169,7 @@ def test_lateness_of_the_client_counts_in_ttft_and_is_shown_apart():
 def test_a_closed_loop_is_counted_while_all_its_users_are_busy():
     """Four users, ten requests of 0.2 s each: the last wave has two, and does not count."""
     starts = [wave * 0.2 for wave in range(3) for _ in range(4)][:10]
-    found = summarise(result([answer(start) for start in starts]), ClosedLoop(concurrency=4), [])
+    found = summarise(result([answer(start) for start in starts]), ClosedLoop(concurrency=4), [], Window(0.0, 0.4))
     assert found.achieved_rps == pytest.approx(20)
     assert found.offered_rps is None
     assert found.users_mean == pytest.approx(4)

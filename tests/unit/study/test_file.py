@@ -1,4 +1,5 @@
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ from jsonschema import Draft202012Validator
 from tuner.domain.errors import InputError
 from tuner.domain.flags import serve_command
 from tuner.domain.study import StudySpec
+from tuner.load.library import shipped_workload, shipped_workloads
 from tuner.space.yaml_file import parse_yaml
 from tuner.study.file import json_schema, read_study, spec_difference, starter, study_from
+from tuner.study.workload import load_workload
 
 MINIMAL = """\
 study: night
@@ -44,6 +47,8 @@ workload:
   input_tokens: {type: lognormal, median: 300, sigma: 0.8, low: 16, high: 2048}
   output_tokens: {type: fixed, tokens: 32}
   ignore_eos: false
+  prefix: {tokens: {type: uniform, low: 8, high: 16}, share: 0.5, count: 3}
+  conversation: {turns: 3, think_time: 2s}
 load: {rates: [0.5, 1, 2], duration: 2min, min_requests: 50, concurrency: [8, 32]}
 slos: {ttft_p95: 500ms, tpot_mean: 50, e2e_p99: 20s}
 objectives: [ttft_p95]
@@ -60,8 +65,13 @@ def _study(text: str = MINIMAL, **changes: object) -> StudySpec:
     return study_from(_data(text) | changes, source="night.yaml", relative_to=Path())
 
 
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(json_schema())
+
+
 def _problems(data: dict[str, Any]) -> list[str]:
-    errors = Draft202012Validator(json_schema()).iter_errors(data)  # pyright: ignore[reportUnknownMemberType]
+    errors = _validator().iter_errors(data)  # pyright: ignore[reportUnknownMemberType]
     return [f"{error.json_path}: {error.message}" for error in errors]
 
 
@@ -89,6 +99,30 @@ def test_a_search_space_is_a_name_a_path_or_a_mapping(tmp_path: Path) -> None:
     assert _study(RICH).search_space.description == "mine"
 
 
+TRACE = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46,374,44\n"
+
+
+def test_a_workload_is_a_name_a_path_or_a_mapping_that_may_start_from_another(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("base: chat\nseed: 7\n")
+    data = _data(MINIMAL)
+    read = [
+        study_from(data | {"workload": written}, source="x", relative_to=tmp_path).workload
+        for written in ("chat", "./mine.yaml", "mine.yaml", {"base": "chat", "seed": 7})
+    ]
+    assert read[0] == load_workload("chat")
+    assert read[1] == read[2] == read[3] == read[0].model_copy(update={"seed": 7})
+
+
+def test_a_trace_is_read_once_and_covered_by_the_context_length(tmp_path: Path) -> None:
+    (tmp_path / "azure.csv").write_text(TRACE)
+    path = tmp_path / "night.yaml"
+    path.write_text(MINIMAL + "workload: {trace: {file: azure.csv, format: azure}}\n")
+    spec = read_study(path)
+    assert spec.workload.trace is not None
+    assert spec.workload.trace.file == str(tmp_path / "azure.csv")
+    assert spec.base_flags()["max-model-len"] == 418
+
+
 def test_a_problem_in_a_file_of_ones_own_space_names_that_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("parameters: {block-size: {type: bol}}")
     with pytest.raises(InputError) as caught:
@@ -110,6 +144,14 @@ def test_a_problem_in_a_file_of_ones_own_space_names_that_file(tmp_path: Path) -
         ({"search_space": "schedular"}, "night.yaml: search_space: there is no search space named 'schedular'; did"),
         ({"search_space": "--flag"}, "night.yaml: search_space: there is no search space named '--flag'"),
         ({"search_space": 5}, "night.yaml: search_space: must be a mapping, not 5"),
+        ({"workload": "chatt"}, "night.yaml: workload: there is no workload named 'chatt'; did you mean chat?"),
+        ({"workload": 5}, "night.yaml: workload: must be a mapping, not 5"),
+        ({"workload": {"base": "chatt"}}, "night.yaml: workload.base: there is no workload named 'chatt'; did you"),
+        ({"workload": {"base": "chat", "sed": 1}}, "night.yaml: workload.sed: unknown key; did you mean seed?"),
+        (
+            {"workload": {"base": "five-lessons", "input_tokens": 5}},
+            "night.yaml: workload.input_tokens: has no effect beside chain, which says lengths itself",
+        ),
         ({"engine": {"flags": {"<script>": 1}}}, "night.yaml: engine.flags: '<script>' is not a flag name"),
         ({"engine": {"flags": "--max-num-seqs 8; rm -rf /"}}, "night.yaml: engine.flags: 'rm' belongs to no flag"),
         (
@@ -157,6 +199,9 @@ def test_the_starter_file_shows_every_section_and_keeps_the_defaults() -> None:
     assert all(len(line) <= 120 for line in starter().splitlines())
 
 
+WORKLOAD_PARTS = ("Workload", "SharedPrefix", "RequestClass", "Conversation", "ChainStep", "Trace", "FixedPause")
+
+
 def test_the_schema_is_a_schema_and_every_key_has_a_description() -> None:
     schema = json_schema()
     Draft202012Validator.check_schema(schema)  # pyright: ignore[reportUnknownMemberType]
@@ -164,7 +209,7 @@ def test_the_schema_is_a_schema_and_every_key_has_a_description() -> None:
     undescribed = [key for key, field in schema["properties"].items() if not field.get("description")]
     undescribed += [
         f"{name}.{key}"
-        for name in ("Engine", "LoadPlan", "Sampler", "Budget", "Workload", "SearchSpace", "IntParameter")
+        for name in ("Engine", "LoadPlan", "Sampler", "Budget", "SearchSpace", "IntParameter", *WORKLOAD_PARTS)
         for key, field in schema["$defs"][name]["properties"].items()
         if key not in {"type", "warmup_concurrency"} and not field.get("description")
     ]
@@ -175,6 +220,23 @@ def test_the_schema_is_a_schema_and_every_key_has_a_description() -> None:
 def test_the_schema_accepts_what_the_reader_accepts(text: str) -> None:
     assert _study(text)
     assert _problems(_data(text)) == []
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [
+        *shipped_workloads(),
+        {"base": "chat", "seed": 7},
+        {"trace": {"file": "shipped:azure-sample.csv", "format": "azure", "max_tokens": 4096}},
+    ],
+    ids=str,
+)
+def test_the_schema_accepts_every_workload_by_name_and_written_out(workload: Any) -> None:
+    assert _study(workload=workload)
+    assert _problems(_data(MINIMAL) | {"workload": workload}) == []
+    if workload in shipped_workloads():
+        written = parse_yaml(shipped_workload(workload), source=workload)
+        assert _problems(_data(MINIMAL) | {"workload": written}) == []
 
 
 @pytest.mark.parametrize(
@@ -199,6 +261,15 @@ def test_the_schema_accepts_what_the_reader_accepts(text: str) -> None:
         {"workload": {"input_tokens": "128"}},
         {"workload": {"input_tokens": {"tokens": 5}}},
         {"workload": {"output_tokens": 0}},
+        {"workload": 5},
+        {"workload": ""},
+        {"workload": {"base": 5}},
+        {"workload": {"trace": {"file": "x"}}},
+        {"workload": {"prefix": {"tokens": 5, "share": 2}}},
+        {"workload": {"conversation": {"turns": 2, "think_time": "soon"}}},
+        {"workload": {"conversation": {"turns": 2, "think_time": {"type": "gamma", "mean": 1}}}},
+        {"workload": {"chain": [{"name": "a b", "input_tokens": 1, "output_tokens": 1}]}},
+        {"workload": {"classes": [{"name": "a", "input_tokens": 1, "output_tokens": 1}]}},
         {"load": {"duration": "1 parsec"}},
         {"objectives": ["capacity"]},
         {"sampler": {"name": "grid"}},
@@ -225,6 +296,26 @@ def test_candidates_may_be_added_but_not_taken_away() -> None:
     )
 
 
+def test_a_trace_may_move_but_not_change(tmp_path: Path) -> None:
+    def study(place: str, text: str) -> StudySpec:
+        (tmp_path / place).write_text(text)
+        trace = {"file": str(tmp_path / place), "format": "azure"}
+        return _study(workload={"description": place, "trace": trace})
+
+    old = study("a.csv", TRACE)
+    assert spec_difference(old, study("b.csv", TRACE)) == ()
+    changed = spec_difference(old, study("b.csv", TRACE.replace("374,44", "374,45")))
+    assert [line.split(":")[0] for line in changed] == ["workload.trace.sha256", "workload.trace.longest"]
+
+
+def _chain(output_tokens: object, before: object) -> dict[str, Any]:
+    steps = [
+        {"name": "route", "input_tokens": 200, "output_tokens": output_tokens},
+        {"name": "retrieve", "before": before},
+    ]
+    return {"workload": {"chain": steps}}
+
+
 SPACE = {"parameters": {"max-num-seqs": {"type": "int", "low": 1, "high": 64}}}
 
 
@@ -232,6 +323,13 @@ SPACE = {"parameters": {"max-num-seqs": {"type": "int", "low": 1, "high": 64}}}
     ("old", "new", "lines"),
     [
         ({}, {"workload": {"input_tokens": 256}}, ["workload.input_tokens: 512 -> 256"]),
+        ({}, {"workload": {"prefix": {"tokens": 64}}}, [
+            "workload.prefix.tokens: not set -> 64", "workload.prefix.share: not set -> 1",
+            "workload.prefix.count: not set -> 1",
+        ]),
+        (_chain(8, "300ms"), _chain(9, "0.2s"), [
+            "workload.chain[0].output_tokens: 8 -> 9", "workload.chain[1].before: 0.3 s -> 0.2 s",
+        ]),
         ({"target_rps": 5}, {"target_rps": 10}, ["target_rps: 5 -> 10"]),
         ({"slos": {"ttft_p95": "1s"}}, {"slos": {"ttft_p95": 500}}, ["slos.ttft_p95: 1000 ms -> 500 ms"]),
         ({}, {"slos": {"ttft_p95": 500, "tpot_p95": 50}}, ["slos.tpot_p95: not set -> 50 ms"]),

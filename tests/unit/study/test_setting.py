@@ -1,13 +1,16 @@
 """What is checked and completed before trial 0."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fakes.builders import make_spec
 from tuner.domain.errors import InputError
+from tuner.domain.workload import Trace, TraceFormat
+from tuner.load.traces import describe_trace
 from tuner.server.engine import EngineInfo
-from tuner.study.setting import check_flags, fingerprint, with_platform_defaults
+from tuner.study.setting import check_flags, fingerprint, setting, with_platform_defaults
 
 KNOWN = frozenset({"max-num-seqs", "max-num-batched-tokens", "max-model-len", "compilation-config"})
 
@@ -54,3 +57,20 @@ def test_equal_configurations_have_equal_fingerprints_whatever_their_order():
     one = fingerprint({"max-num-seqs": 128, "block-size": None})
     assert one == fingerprint({"block-size": None, "max-num-seqs": 128})
     assert one != fingerprint({"block-size": None, "max-num-seqs": 129})
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [("changed", "has changed: its sha256 was"), (None, "there is no such")]
+)
+async def test_a_study_goes_on_only_with_the_trace_that_it_began_with(tmp_path: Path, content: str | None, reason: str):
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"prompt": "a"}\n')
+    trace = describe_trace(Trace(file=str(file), format=TraceFormat.PROMPTS))
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content)
+    spec = make_spec(workload={"trace": trace.model_dump()})
+    with pytest.raises(InputError, match=f"{file}: {reason}"):
+        async with setting(spec, cwd=tmp_path, environ={}, on_line=lambda _: None):
+            pass
