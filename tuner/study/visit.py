@@ -35,7 +35,7 @@ class Visit:
         """Measure what a study wants to know with a meter that is connected to the server."""
         self._spec = spec
         self._meter = meter
-        self._found: list[Measured] = []
+        self._found = list[Measured]()
         self._count = 0
 
     @property
