@@ -190,7 +190,9 @@ def _dependence(pairs: Sequence[tuple[Measured, Criterion]], before: Crossing) -
     known = min(found.freedom, KF * clusters) if plain > 0 else 0.0
     freedom = known + _PRIOR_FREEDOM
     return LongRun((seen * known + prior * _PRIOR_FREEDOM) / freedom, freedom)
-KF=1.0
+
+
+KF = 1.0
 
 
 def _plain_variance(one: Criterion) -> float:

@@ -29,11 +29,12 @@ _NARROW = 1.3
 _SMALLEST_STEP, _LARGEST_STEP = 1.25, 2.0
 _INSIDE = (0.2, 0.8)
 """Where in a bracket the next rate may lie, by the logarithm."""
-_STEP = 40.0
+FLOOR=2.0
+_STEP = 60.0
 """Above this steepness more requests at a rate tell nothing new: the bracket is halved instead."""
 _WORTH_IT = 0.1
 """A refining point with fewer requests than this share of those before it would change nothing."""
-_GROWTH=1.0
+_GROWTH = 1.0
 _SAME = 1e-6
 _HOPELESS_MARGIN = 4.0
 """A refining point near the crossing is only given up when it is so many times as hopeless as a percentile needs."""
@@ -156,14 +157,19 @@ def _passing(state: _State, rate: float, why: str) -> Probe:
 
 def _refine(state: _State) -> Probe | None:
     found = estimate(state.plan, state.slos, state.target, state.points)
-    if found is None or found.half_width <= state.plan.tolerance:
+    if found is None:
+        return None
+    seen = sum(point.requests for point in near(state.points, found.rate))
+    fewest = 0 if found.first.steepness > _STEP else (FLOOR * 1.645/ state.plan.tolerance) ** 2
+    if found.half_width <= state.plan.tolerance and seen >= fewest:
         return None
     inside = min(max(found.rate, state.bottom), state.top)
     small = _passing(state, inside, "at the crossing")
     if found.first.steepness > _STEP:
         return small
-    seen = sum(point.requests for point in near(state.points, found.rate))
-    rate, requests = cheapest(found, state.points, state.plan.tolerance, small.requests, max(small.requests, round(_GROWTH * seen)))
+    rate, requests = cheapest(
+        found, state.points, state.plan.tolerance, small.requests, max(small.requests, round(_GROWTH * seen))
+    )
     rate = min(max(rate, state.bottom), state.top)
     return Probe(rate, requests, give_up(state.slos, requests, margin=_HOPELESS_MARGIN), "at the crossing")
 

@@ -52,11 +52,9 @@ def summarise(
     records = _counted(result)
     done = [record for record in records if record.outcome is Outcome.OK]
     steady = _within(records, window)
-    figures = _figures(steady, records, len(records) - len(done), arrivals)
-    broken = violations(figures, slos)
-    if result.given_up:
-        broken = (f"given up: {result.given_up}", *broken)
     measured = [record for record in steady if record.outcome is Outcome.OK]
+    figures = _figures(result, measured, records, arrivals)
+    broken = violations(figures, slos)
     rates = _rates(result, done, slos, window)
     users_mean, users_max = _users(result.records, arrivals)
     return LoadSummary(
@@ -102,15 +100,16 @@ def _within(records: Records, window: Window | None) -> Records:
     return [record for record, inside in zip(records, held.tolist(), strict=True) if inside]
 
 
-def _figures(steady: Records, records: Records, failed: int, arrivals: Arrivals) -> Figures:
-    done = [record for record in steady if record.outcome is Outcome.OK]
+def _figures(result: LoadResult, measured: Records, records: Records, arrivals: Arrivals) -> Figures:
+    failed = sum(record.outcome is not Outcome.OK for record in records)
     return Figures(
-        ttft=distribution(ttft(done)),
-        tpot=distribution(tpot(done)),
-        itl=distribution(itl(done)),
-        e2e=distribution(e2e(done)),
+        ttft=distribution(ttft(measured)),
+        tpot=distribution(tpot(measured)),
+        itl=distribution(itl(measured)),
+        e2e=distribution(e2e(measured)),
         failure_rate=failed / len(records) if records else 1.0,
         queue_growing=queue_growing(records, arrivals),
+        given_up=result.given_up,
     )
 
 

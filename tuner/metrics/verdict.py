@@ -22,6 +22,8 @@ class Figures:
     e2e: Distribution
     failure_rate: float
     queue_growing: bool
+    given_up: str = ""
+    """Why the load point ended early: its latencies are those of a part, and too low to meet any SLO."""
 
     def of(self, latency: Latency) -> Distribution:
         """Return the distribution of one latency."""
@@ -38,6 +40,7 @@ def judged(summary: LoadSummary, slos: Sequence[Slo]) -> LoadSummary:
             e2e=summary.e2e,
             failure_rate=summary.failure_rate,
             queue_growing=summary.queue_growing,
+            given_up=summary.given_up,
         ),
         slos,
     )
@@ -49,7 +52,8 @@ def violations(figures: Figures, slos: Sequence[Slo]) -> tuple[str, ...]:
 
     An SLO whose percentile the sample can't support is not met: nothing was shown.
     """
-    found = [text for slo in slos if (text := _violation(slo, figures.of(slo.latency)))]
+    found = [f"given up: {figures.given_up}"] if figures.given_up else []
+    found += [text for slo in slos if (text := _violation(slo, figures.of(slo.latency)))]
     if figures.failure_rate > MAX_FAILURE_RATE:
         found.append(f"{figures.failure_rate * 100:.1f} % of requests failed")
     if figures.queue_growing:

@@ -22,7 +22,7 @@ from tuner.domain.slo import Slo
 from tuner.domain.telemetry import MachineSample
 from tuner.load.process import run_job
 from tuner.metrics.evidence import Measured, evidence
-from tuner.metrics.reconcile import reconcile
+from tuner.metrics.reconcile import may_share_prefix, reconcile
 from tuner.metrics.sessions import lead_of
 from tuner.metrics.summary import summarise
 from tuner.metrics.windows import steady_window
@@ -147,8 +147,6 @@ class Meter:
         samples: tuple[MachineSample, ...],
     ) -> LoadPoint:
         workload = self._spec.workload
-        shares = workload.prefix is not None or workload.conversation is not None or workload.trace is not None
-        shares = shares or any(one.prefix is not None for one in workload.classes)
         server = server_figures(scrapes, result.duration)
         window = None if result.given_up else steady_window(result.records, arrivals)
         return LoadPoint(
@@ -163,7 +161,7 @@ class Meter:
             server=server,
             client=result.client,
             machine=machine_figures(samples, result.duration),
-            reconciliation=reconcile(result, server, shares_prefix=shares),
+            reconciliation=reconcile(result, server, shares_prefix=may_share_prefix(workload)),
         )
 
     def _gpus(self) -> tuple[int | str, ...] | None:

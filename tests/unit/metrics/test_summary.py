@@ -10,6 +10,7 @@ from tuner.domain.arrivals import ClosedLoop, PoissonArrivals
 from tuner.domain.load import ClientHealth, LoadResult, Outcome, RequestRecord
 from tuner.domain.slo import parse_slo
 from tuner.metrics.summary import meets_each_limit, summarise
+from tuner.metrics.verdict import judged
 from tuner.metrics.windows import Window
 
 HEALTH = ClientHealth(cpu_s=1, cpu_share=0.1, lateness_p99=0, loop_lag_max=0)
@@ -89,6 +90,7 @@ def test_what_a_given_up_load_point_cancelled_is_no_failure_and_no_success():
     assert (found.completed, found.failed, found.failure_rate, found.errors) == (98, 0, 0.0, {})
     assert (found.slo_met, found.slo_violations) == (False, ("given up: 30 requests exceeded 500 ms",))
     assert found.given_up == "30 requests exceeded 500 ms"
+    assert judged(found, [parse_slo("ttft_p95=10s")]).slo_violations == found.slo_violations
 
 
 def test_cancelled_requests_of_a_load_point_that_ran_to_its_end_are_failures():

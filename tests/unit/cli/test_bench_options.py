@@ -2,7 +2,7 @@
 
 import pytest
 
-from tuner.cli.bench import ArrivalKind, api_key, arrivals_from, check_count, seconds_from, workload_from
+from tuner.cli.bench_options import ArrivalKind, api_key, arrivals_from, check_count, seconds_from, workload_from
 from tuner.domain.arrivals import ClosedLoop, ConstantArrivals, GammaArrivals, PoissonArrivals, TraceArrivals
 from tuner.domain.errors import InputError
 from tuner.domain.workload import Endpoint, Trace, TraceFormat, Workload
