@@ -79,7 +79,8 @@ class RequestRecord:
     """What the client saw of one request. A time that never came is NaN."""
 
     scheduled_at: float
-    """The intended start: the schedule's under open loop, the moment of sending under closed loop."""
+    """The intended start: the schedule's under open loop, the moment of sending under closed loop; of a session's later
+    calls under either, the pause after the end of the call before."""
     sent_at: float
     """When the request was written to its connection."""
     event_times: tuple[float, ...]

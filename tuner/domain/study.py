@@ -103,39 +103,30 @@ class Engine(Frozen):
 
 
 class LoadPlan(Frozen):
-    """How a trial is loaded: the ladder of rates, and how long each load point lasts."""
+    """How a trial is loaded: how its capacity is searched for, and how long each load point lasts."""
 
-    rates: tuple[Positive, ...] = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
-    """Multiples of the target rate: from 1 upwards until the SLOs break; downwards only where the target broke."""
     highest: Annotated[float, Field(ge=1, le=1000)] = 4.0
     """The highest rate that the search for the capacity tries, as a multiple of the target rate."""
-    lowest: Annotated[float, Field(gt=0, le=1)] = 0.25
+    lowest: Annotated[float, Field(ge=0.001, le=1)] = 0.25
     """The lowest rate that the search tries, as a multiple of the target rate; below it the capacity counts as none."""
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """How narrow the capacity's 90 % interval should become: 0.05 is 5 % to either side."""
     time_budget: Seconds | None = 600.0
     """How long all open-loop load points of a trial may take together; `null` for as long as the tolerance needs."""
-    max_points: Count = 16
+    max_points: Count = 20
     """How many open-loop load points a trial has at the most."""
     duration: Seconds = 60.0
-    """How long requests arrive at the target rate; rates that are only passed by get half of it."""
+    """How long requests arrive at the target rate. Rates that are only passed by get half of it, and those at the
+    capacity as long as the tolerance needs."""
     min_requests: Count = 100
     """A load point lasts longer where its rate would bring fewer requests than this."""
     warmup_requests: Count = 32
     """Requests before the first load point, at a concurrency, kept out of every figure."""
     warmup_concurrency: Count = 8
     concurrency: tuple[Count, ...] = ()
-    """Closed-loop load points after the ladder, by number of users: throughput at saturation."""
+    """Closed-loop load points after the search, by number of users: throughput at saturation."""
     drain: Seconds = 30.0
     """How long requests may still run after the last arrival."""
-
-    @model_validator(mode="after")
-    def _climbs_through_the_target(self) -> Self:
-        if 1.0 not in self.rates:
-            raise ValueError("rates are multiples of the target rate, and 1 must be among them")
-        if list(self.rates) != sorted(set(self.rates)):
-            raise ValueError("rates must rise")
-        return self
 
     def requests(self, rate: float) -> int:
         """Return how many requests a load point at this rate sends."""

@@ -17,25 +17,23 @@ begun is.
 import asyncio
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.domain.arrivals import ClosedLoop, TraceArrivals
-from tuner.domain.errors import InputError
+from tuner.domain.arrivals import ClosedLoop
 from tuner.domain.load import LoadJob, LoadResult, Outcome
 from tuner.load.agenda import Agenda
-from tuner.load.arrivals import schedule
 from tuner.load.client import Client
 from tuner.load.exchange import Exchange
 from tuner.load.health import Monitor, undisturbed
 from tuner.load.hopeless import Hopeless
 from tuner.load.pacing import Clock
+from tuner.load.plan import connections, session_starts
 from tuner.load.seeds import Purpose, generator
 from tuner.load.sessions import sessions
-from tuner.load.trace_formats import TraceRequest
 from tuner.load.traces import read_trace
 from tuner.load.visitor import Supply, Visitor, Writer
 
@@ -45,10 +43,6 @@ Progress = Callable[[int, int], None]
 _LEAD = 0.02
 _USER_STEP = 0.001
 _WATCH_STEP = 0.25
-_SPARE_SECONDS = 0.1
-_SPARE_USERS = 0.1
-"""Share of the users whose next call, after a pause, may need a new connection at the same moment."""
-_SPARE_MIN, _SPARE_MAX = 8, 256
 
 
 async def generate(job: LoadJob, *, api_key: str, on_progress: Progress, clock: Clock = time.monotonic) -> LoadResult:
@@ -60,7 +54,7 @@ async def generate(job: LoadJob, *, api_key: str, on_progress: Progress, clock: 
     writer = Writer(job, api_key)
     trace = read_trace(job.workload.trace, at_most=job.requests) if job.workload.trace is not None else None
     seed = job.seed + job.workload.seed
-    starts = _starts(job, seed, trace)
+    starts = session_starts(job, seed, trace)
     planned = sessions(
         job.workload,
         starts.size,
@@ -72,25 +66,6 @@ async def generate(job: LoadJob, *, api_key: str, on_progress: Progress, clock: 
     visitors = (Visitor(session, writer, number) for number, session in enumerate(planned))
     run = _LoadPoint(job, writer, Supply(visitors, starts.size), starts, clock)
     return await run.measure(on_progress)
-
-
-def _starts(job: LoadJob, seed: int, trace: Sequence[TraceRequest] | None) -> NDArray[np.float64]:
-    """Return when sessions start, in seconds from zero; NaN under closed loop, where an end brings a start."""
-    count = job.requests if trace is None else len(trace)
-    moments = _moments(trace, job) if isinstance(job.arrivals, TraceArrivals) else ()
-    starts = schedule(job.arrivals, count, seed, moments)
-    if starts is None:
-        return np.full(count, np.nan)
-    return starts if job.send_for_s is None else starts[starts <= job.send_for_s]
-
-
-def _moments(trace: Sequence[TraceRequest] | None, job: LoadJob) -> list[float]:
-    if trace is None or job.workload.trace is None:
-        raise InputError("can't be replayed: the workload has no trace", where="arrivals")
-    moments = [request.at for request in trace if request.at is not None]
-    if len(moments) < len(trace):
-        raise InputError("knows no times to replay", where=job.workload.trace.file, advice="Give a rate instead.")
-    return moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +93,7 @@ class _LoadPoint:
         self._total = supply.left
         self._starts = starts
         self._open_loop = not isinstance(job.arrivals, ClosedLoop)
-        self._ready, spare = _connections(job, starts)
+        self._ready, spare = connections(job, starts)
         self._client = Client(writer.target, spare=spare, clock=clock, on_end=self._on_end)
         self._running: dict[Exchange, Visitor] = {}
         self._sent: list[Exchange] = []
@@ -271,23 +246,3 @@ class _LoadPoint:
 
 def _whole(sessions: int, *, in_sessions: bool) -> str:
     return f"the calls of {sessions} user requests" if in_sessions else f"{sessions} requests"
-
-
-def _connections(job: LoadJob, starts: NDArray[np.float64]) -> tuple[int, int]:
-    """Return how many connections to open beforehand, and how many to keep ready ahead of need."""
-    if isinstance(job.arrivals, ClosedLoop):
-        users = min(job.arrivals.concurrency, starts.size)
-        pauses = job.workload.conversation is not None or bool(job.workload.chain)
-        return users, _spare(users * _SPARE_USERS) if pauses else 0
-    spare = _spare(busiest(starts, _SPARE_SECONDS))
-    return min(spare, starts.size), spare
-
-
-def _spare(wanted: float) -> int:
-    return math.ceil(min(max(wanted, _SPARE_MIN), _SPARE_MAX))
-
-
-def busiest(starts: NDArray[np.float64], seconds: float) -> int:
-    """Return the most starts within any span of so many seconds; `starts` ascend."""
-    until = np.searchsorted(starts, starts + seconds, side="right")
-    return int((until - np.arange(starts.size)).max(initial=0))

@@ -17,6 +17,8 @@ QUEUE = "queue"
 CONFIDENCE = 0.9
 _BEYOND = 2.0
 """Crossings are looked for this many times outside of the search range."""
+_ROUNDING = 1 - 1e-6
+_MINUTE_FROM, _HOURS_FROM = 90.0, 90.0
 _NEAR = 1.2
 """Points within this factor of the crossing are near it."""
 
@@ -57,3 +59,99 @@ def _estimate(name: str, found: Crossing) -> Estimate:
 def near(points: Sequence[Measured], rate: float) -> list[Measured]:
     """Return the points that tell how things are near a rate: close to it, and not given up."""
     return [point for point in points if not point.given_up and 1 / _NEAR <= point.rate / rate <= _NEAR]
+
+
+def capacity(plan: LoadPlan, slos: Sequence[Slo], target_rps: float, measured: Sequence[Measured]) -> Capacity:
+    """Return the capacity that a search's load points show.
+
+    Where everything held, the highest rate measured with an open upper end; where everything broke, none, with the
+    lowest rate measured as the upper end.
+    """
+    points = [point for point in measured if point.valid]
+    found = estimate(plan, slos, target_rps, points)
+    if found is None:
+        return Capacity(rps=0.0, upper_rps=None, note="no load point was valid: the client was the bottleneck")
+    held = [point.rate for point in points if point.held]
+    broken = [point.rate for point in points if not point.held]
+    if not broken:
+        note = "" if max(held) >= target_rps * plan.highest * _ROUNDING else _ended(plan, measured)
+        return Capacity(rps=max(held), lower_rps=min(max(held), found.lower), upper_rps=None, note=note)
+    if not held:
+        note = "" if min(broken) * _ROUNDING <= target_rps * plan.lowest else _ended(plan, measured)
+        return Capacity(rps=0.0, upper_rps=min(broken), limited_by=found.limited_by, note=note)
+    wide = found.half_width > plan.tolerance
+    return Capacity(
+        rps=found.rate,
+        lower_rps=found.lower,
+        upper_rps=found.upper,
+        limited_by=found.limited_by,
+        note=_owed(plan, measured, found) if wide else "",
+    )
+
+
+def _ended(plan: LoadPlan, measured: Sequence[Measured]) -> str:
+    """Return what ended the search."""
+    if len(measured) >= plan.max_points:
+        return f"{plan.max_points} load points"
+    return "" if plan.time_budget is None else f"time budget of {format_seconds(plan.time_budget)}"
+
+
+def _owed(plan: LoadPlan, measured: Sequence[Measured], found: Estimate) -> str:
+    """Return what a wide interval is owed to, and what a narrow one would have cost: variance falls with time."""
+    ended = _ended(plan, measured) or f"{len(measured)} load points"
+    spent = sum(point.seconds for point in measured)
+    needed = spent * (found.half_width / plan.tolerance) ** 2
+    return f"{ended}: ±{found.half_width:.0%}; ±{plan.tolerance:.0%} would take about {format_seconds(needed)}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration for people: `45 s`, `9 minutes`, `2.5 hours`."""
+    if seconds < _MINUTE_FROM:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} minutes" if minutes < _HOURS_FROM else f"{minutes / 60:.1f} hours"
+
+
+def capacity_of_points(points: Sequence[LoadPoint], slos: Sequence[Slo]) -> Capacity:
+    """Return the capacity that stored open-loop load points show, without their records.
+
+    Their summaries must have been judged by these SLOs. The estimate lies where the tightest limit would be reached
+    on a straight line in logarithms between the highest rate that held and the lowest that broke, and these two are
+    the interval: it has no confidence of its own. A rate that held above one that broke counts for nothing.
+    """
+    rated = [(rate, point) for point in points if (rate := point.arrivals.offered_rps) and not point.summary.invalid]
+    broken = min(((rate, point) for rate, point in rated if not point.summary.slo_met), default=None, key=_first)
+    under = [pair for pair in rated if pair[1].summary.slo_met and (broken is None or pair[0] < broken[0])]
+    held = max(under, default=None, key=_first)
+    if held is None:
+        return Capacity(rps=0.0, upper_rps=broken[0] if broken else None)
+    if broken is None:
+        return Capacity(rps=held[0], lower_rps=held[0], upper_rps=None)
+    low, high = _used(held[1], slos), _used(broken[1], slos)
+    part = 0.0
+    if low is not None and high is not None and low[0] < 1 < high[0] and not broken[1].summary.given_up:
+        part = -math.log(low[0]) / (math.log(high[0]) - math.log(low[0]))
+    return Capacity(
+        rps=held[0] * (broken[0] / held[0]) ** part,
+        lower_rps=held[0],
+        upper_rps=broken[0],
+        limited_by=QUEUE if broken[1].summary.queue_growing else high[1] if high else "",
+        note="from stored percentiles: the interval is the bracket",
+    )
+
+
+def target_point(points: Sequence[LoadPoint], target_rps: float) -> LoadPoint | None:
+    """Return the load point at the target rate, the latest one where there are several."""
+    at_target = [point for point in points if math.isclose(point.arrivals.offered_rps or 0.0, target_rps, rel_tol=1e-6)]
+    return at_target[-1] if at_target else None
+
+
+def _first(pair: tuple[float, LoadPoint]) -> float:
+    return pair[0]
+
+
+def _used(point: LoadPoint, slos: Sequence[Slo]) -> tuple[float, str] | None:
+    """Return the largest statistic over its limit and the SLO's name; None where one is missing or zero."""
+    values = [(point.summary.latency(slo.latency).statistic(slo.percentile), slo) for slo in slos]
+    known = [(value / slo.limit, slo.name) for value, slo in values if value]
+    return max(known) if known and len(known) == len(values) else None

@@ -51,11 +51,15 @@ def _off_schedule(result: LoadResult) -> Iterator[str]:
     scheduled = np.array([record.scheduled_at for record in result.records])
     sent = np.array([record.sent_at for record in result.records])
     known = ~np.isnan(sent) & ~np.isnan(scheduled)
+    due = np.array(
+        [each.outcome is Outcome.CANCELLED and each.scheduled_at <= each.finished_at for each in result.records],
+        dtype=np.bool_,
+    )
     if known.any():
         planned, real = np.ptp(scheduled[known]), np.ptp(sent[known])
         if real - planned > max(_SPAN_FLOOR, _SCHEDULE_SHARE * planned):
             yield f"the client took {real:.2f} s to send a schedule of {planned:.2f} s"
-    missing = sum(record.outcome is Outcome.CANCELLED and record.sent_at != record.sent_at for record in result.records)
+    missing = int((np.isnan(sent) & due).sum())
     if missing > _SCHEDULE_SHARE * len(result.records):
         yield f"the client did not send {missing} of {len(result.records)} requests that were due"
     if result.client.lateness_p99 > max(_LATE_P99, _LATE_P99_SHARE * _median_ttft(result)):

@@ -14,10 +14,9 @@ import pytest
 import trustme
 
 from tuner.domain.arrivals import Arrivals, ClosedLoop, ConstantArrivals, PoissonArrivals, TraceArrivals
-from tuner.domain.errors import InputError
 from tuner.domain.load import GiveUp, LoadJob, LoadResult, Outcome
 from tuner.domain.slo import Latency
-from tuner.load.generator import busiest, generate
+from tuner.load.generator import generate
 
 Serve = Callable[..., Any]
 MakeJob = Callable[..., LoadJob]
@@ -341,17 +340,3 @@ async def test_a_mix_s_records_name_their_class_and_shared_prefixes_are_the_same
     assert {record.session for record in result.records} == {-1}
     assert len({tuple(prompt[:6]) for prompt in prompts if len(prompt) == 10}) == 1
     assert len({tuple(prompt) for prompt in prompts}) == 40
-
-
-async def test_a_trace_without_times_can_t_set_them(make_job: MakeJob, tmp_path: Path):
-    (tmp_path / "mine.jsonl").write_text('{"prompt": "What is it?"}\n')
-    trace = {"trace": {"file": str(tmp_path / "mine.jsonl"), "format": "prompts"}}
-    for workload, evidence in ((trace, "knows no times"), ({}, "no trace")):
-        with pytest.raises(InputError, match=evidence):
-            await run(make_job("http://127.0.0.1:9", TraceArrivals(), workload=workload))
-
-
-def test_spare_connections_are_for_the_busiest_moment():
-    assert busiest(np.array([0.0, 0.05, 0.06, 0.5, 0.55, 0.58, 0.6, 2.0]), 0.1) == 4
-    assert busiest(np.array([1.0] * 9), 0.1) == 9
-    assert busiest(np.empty(0), 0.1) == 0
