@@ -1,4 +1,4 @@
-"""Owns the client's view of itself: CPU, event-loop lag, lateness; and keeps the garbage collector out of the way.
+"""Owns the client's view of itself: CPU, event-loop lag, lateness; and keeps what would disturb it out of the way.
 
 The lag is the client's own error. An alarm goes off at moments that have nothing to do with the load; how late it is
 noticed is what an event that arrives at any moment has to wait before its time is read: the kernel's wake-up, and the
@@ -8,10 +8,11 @@ handling of all that the event loop was given before it.
 import asyncio
 import gc
 import math
+import os
 import time
 from array import array
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +20,40 @@ from numpy.typing import NDArray
 from tuner.domain.load import ClientHealth, RequestRecord
 from tuner.load.pacing import Alarm, Clock
 
+_LOWEST_REAL_TIME = 1
 _TICK = (0.005, 0.015)
 """Seconds between two looks, drawn anew each time, so that no rhythm of the load is followed or missed."""
 
 
 @contextmanager
 def undisturbed() -> Generator[None]:
-    """Keep the garbage collector out of a load point: collect before it, freeze what lives, pause until its end."""
+    """Keep what would delay a timestamp out of a load point: the garbage collector, and other processes.
+
+    What lives is frozen, and collected again at the end. Where the system allows it (root, CAP_SYS_NICE), the process
+    has a real-time priority meanwhile: on a machine whose CPUs are all busy, as those of a CPU engine are, it otherwise
+    waits for tens of milliseconds to read what has arrived, at any nice value.
+    """
     gc.collect()
     gc.freeze()
     gc.disable()
     try:
-        yield
+        with _first_in_line():
+            yield
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+@contextmanager
+def _first_in_line() -> Generator[None]:
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(_LOWEST_REAL_TIME))
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):
+            os.sched_setscheduler(0, *before)
 
 
 class Monitor:

@@ -1,1 +1,1 @@
-"""Pure: latencies, percentiles, goodput, saturation, the ladder's decisions, objectives. Reads no clock."""
+"""Pure: latencies, percentiles, goodput, saturation, the capacity search's decisions, objectives. Reads no clock."""

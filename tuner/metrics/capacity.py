@@ -5,9 +5,11 @@ distribution (`tuner.metrics.crossing`). The capacity is where the first of them
 median gives the estimate (its median) and the interval (its 5 % and 95 % quantiles).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tuner.domain.measurement import Capacity, LoadPoint
 from tuner.domain.slo import Slo
 from tuner.domain.study import LoadPlan
 from tuner.metrics.crossing import Crossing, crossing, queue_crossing

@@ -16,6 +16,7 @@ in one step is the steepest case: the distribution is then flat between the last
 broke, so the interval is the bracket. Points far from the crossing, where the model need not fit, count less.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -71,7 +72,8 @@ class Crossing:
         """Return how much one request at these rates tells of the log odds there (for a mean, of its logarithm)."""
         if self.allowed is None:
             return np.full(log_rates.shape, 1 / (self.noise * self.inflation))
-        odds = np.log(self.allowed / (1 - self.allowed)) + self.steepness * (log_rates - np.log(self.rate(0.5)))
+        bound = math.log(self.allowed / (1 - self.allowed))
+        odds: Array = bound + self.steepness * (log_rates - math.log(self.rate(0.5)))
         return np.exp(-np.logaddexp(0.0, odds) - np.logaddexp(0.0, -odds)) / self.inflation
 
     def rate(self, quantile: float) -> float:
@@ -112,7 +114,8 @@ def queue_crossing(measured: Sequence[Measured], low: float, high: float) -> Cro
 
 
 def _flat(low: float, high: float, count: int = _COARSE) -> Crossing:
-    return Crossing(np.linspace(np.log(low), np.log(high), count), np.full(count, 1 / count), 10.0)
+    log_rates: Array = np.linspace(math.log(low), math.log(high), count)
+    return Crossing(log_rates, np.full(count, 1 / count), 10.0)
 
 
 def _located(
@@ -186,13 +189,10 @@ def _dependence(pairs: Sequence[tuple[Measured, Criterion]], before: Crossing) -
     plain = sum(_plain_variance(one) * one.values.size for _, one in near) / size if size else 0.0
     seen = found.variance / plain if plain > 0 else 0.0
     prior = min(_PRIOR_SHARE * before.steepness**2, _MOST_PRIOR)
-    clusters = plain * size / max(seen, 1.0)
-    known = min(found.freedom, KF * clusters) if plain > 0 else 0.0
+    clusters = plain * size / max(seen, 1.0)  # more batches than independent events add no knowledge
+    known = min(found.freedom, clusters) if plain > 0 else 0.0
     freedom = known + _PRIOR_FREEDOM
     return LongRun((seen * known + prior * _PRIOR_FREEDOM) / freedom, freedom)
-
-
-KF = 1.0
 
 
 def _plain_variance(one: Criterion) -> float:

@@ -1,7 +1,7 @@
 """Owns the question when a load point can't meet an SLO any more, so that the rest of it would only cost time.
 
-A percentile of n values lies above the limit for certain once enough of them do, whatever the others are: for the p95 of
-100, interpolated linearly as numpy and vLLM do it, that is six. A mean has no such point, and neither has ITL, whose
+A percentile of n values lies above the limit for certain once enough of them do, whatever the others are: for the p95
+of 100, interpolated linearly as numpy and vLLM do it, that is six. A mean has no such point, and neither has ITL, whose
 number of gaps is not known beforehand.
 """
 

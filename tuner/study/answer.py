@@ -7,7 +7,7 @@ from tuner.domain.errors import InputError
 from tuner.domain.slo import Slo
 from tuner.domain.study import StudySpec
 from tuner.domain.trial import Study, Trial, TrialState
-from tuner.metrics.ladder import capacity
+from tuner.metrics.capacity import capacity_of_points
 from tuner.metrics.verdict import judged
 
 HEADROOM = 2.0
@@ -26,7 +26,9 @@ def contenders(trials: Sequence[Trial], spec: StudySpec, slos: Sequence[Slo]) ->
 
 def _contender(trial: Trial, slos: Sequence[Slo], *, own: bool) -> Contender:
     points = tuple(point.model_copy(update={"summary": judged(point.summary, slos)}) for point in trial.judged_points)
-    return Contender(trial, trial.capacity if own and trial.capacity is not None else capacity(points), points)
+    return Contender(
+        trial, trial.capacity if own and trial.capacity is not None else capacity_of_points(points, slos), points
+    )
 
 
 def best_number(trials: Sequence[Trial], spec: StudySpec) -> int | None:

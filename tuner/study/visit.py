@@ -111,5 +111,6 @@ def _client_bound(measured: Measurement) -> Failure:
     return Failure(
         kind=FailureKind.CLIENT_FAILED,
         evidence=f"twice in a row at {measured.point.arrivals.label}: {'; '.join(summary.invalid)}",
-        advice="Something else uses this machine's CPUs: leave the load generator one of its own, then resume.",
+        advice="All CPUs of this machine are busy: leave the load generator one of its own, or let it have a real-time "
+        "priority (run the tuner as root, or with CAP_SYS_NICE), then resume.",
     )

@@ -4,6 +4,7 @@ The truth that the capacity search is held against. Time is virtual; the same se
 """
 
 import heapq
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from tuner.domain.load import Outcome, RequestRecord
 
 Times = NDArray[np.float64]
+
+_BISECTIONS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +49,39 @@ class SlotQueue:
         """Return what a perfect client would have seen of a load point; two tokens each."""
         arrivals, ttft, ends = self.ttft(rate, requests, np.random.default_rng(seed))
         rows = zip(arrivals.tolist(), (arrivals + ttft).tolist(), ends.tolist(), strict=True)
-        return tuple(
-            RequestRecord(start, start, (first, end), end, Outcome.OK, 1, 2, 2) for start, first, end in rows
-        )
+        return tuple(RequestRecord(start, start, (first, end), end, Outcome.OK, 1, 2, 2) for start, first, end in rows)
 
-    def crossing(self, limit_s: float, quantile: float, *, requests: int = 2_000_000, seed: int = 1) -> float:
-        """Return the rate at which a TTFT percentile meets its limit, by bisection over long runs of one seed."""
+    def crossing(self, limit_s: float, quantile: float, *, runs: int = 8, requests: int = 2_000_000) -> float:
+        """Return the rate at which a TTFT percentile meets its limit: Erlang's C, or bisection over long runs.
+
+        The same long runs are made at every rate; 8 times 2 million requests leave an error of 0.05 %.
+        """
         low, high = 0.05 * self.ceiling, 0.999 * self.ceiling
-        for _ in range(14):
+        for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            _, ttft, _ = self.ttft(middle, requests, np.random.default_rng(seed))
-            settled = ttft[requests // 20 :]
-            low, high = (middle, high) if np.mean(settled > limit_s) <= 1 - quantile else (low, middle)
+            low, high = (
+                (middle, high) if self._exceeding(middle, limit_s, runs, requests) <= 1 - quantile else (low, middle)
+            )
         return (low + high) / 2
+
+    def _exceeding(self, rate: float, limit_s: float, runs: int, requests: int) -> float:
+        """Return the share of requests whose TTFT exceeds a limit in the steady state."""
+        if self.exponential:
+            spare = self.slots - rate * self.service_s
+            return erlang_c(self.slots, rate * self.service_s) * math.exp(
+                -spare * (limit_s - self.first_token_s) / self.service_s
+            )
+        runs_of = (self.ttft(rate, requests, np.random.default_rng(10**6 + seed))[1] for seed in range(runs))
+        return float(np.mean([np.mean(ttft[requests // 20 :] > limit_s) for ttft in runs_of]))
+
+
+def erlang_c(servers: int, load: float) -> float:
+    """Return the probability that a request waits in M/M/c, by the recursion over Erlang's B."""
+    blocked = 1.0
+    for number in range(1, servers + 1):
+        blocked = load * blocked / (number + load * blocked)
+    used = load / servers
+    return blocked / (1 - used + used * blocked)
 
 
 def _begun_fixed(arrivals: Times, service: float, slots: int) -> Times:
@@ -67,8 +90,8 @@ def _begun_fixed(arrivals: Times, service: float, slots: int) -> Times:
     padded = np.full(rows * slots, np.inf)
     padded[: arrivals.size] = arrivals
     table = padded.reshape(rows, slots)
-    served = service * np.arange(rows)[:, None]
-    begun = np.maximum.accumulate(table - served, axis=0) + served
+    served = service * np.arange(rows, dtype=np.float64)[:, None]
+    begun: Times = np.maximum.accumulate(table - served, axis=0) + served
     return begun.reshape(-1)[: arrivals.size]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import time
 
 import numpy as np
@@ -37,7 +38,9 @@ def test_lateness_leaves_out_what_was_never_sent():
     assert late.tolist() == [0.5]
 
 
-def test_the_garbage_collector_is_back_afterwards():
+def test_the_garbage_collector_and_the_scheduler_are_as_before_afterwards():
+    before = os.sched_getscheduler(0)
     with undisturbed():
         assert not gc.isenabled()
     assert gc.isenabled()
+    assert os.sched_getscheduler(0) == before

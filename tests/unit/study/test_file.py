@@ -49,7 +49,7 @@ workload:
   ignore_eos: false
   prefix: {tokens: {type: uniform, low: 8, high: 16}, share: 0.5, count: 3}
   conversation: {turns: 3, think_time: 2s}
-load: {rates: [0.5, 1, 2], duration: 2min, min_requests: 50, concurrency: [8, 32]}
+load: {lowest: 0.5, highest: 2, duration: 2min, min_requests: 50, concurrency: [8, 32]}
 slos: {ttft_p95: 500ms, tpot_mean: 50, e2e_p99: 20s}
 objectives: [ttft_p95]
 sampler: {name: random, seed: 3}
@@ -337,7 +337,7 @@ SPACE = {"parameters": {"max-num-seqs": {"type": "int", "low": 1, "high": 64}}}
         ({"engine": {"gpus": [0]}}, {"engine": {"gpus": [0, 1]}}, ["engine.gpus: [0] -> [0, 1]"]),
         ({"engine": {"env": {"A": "1"}}}, {}, ["engine.env.A: 1 -> not set"]),
         ({}, {"sampler": {"seed": 1}}, ["sampler.seed: 0 -> 1"]),
-        ({}, {"load": {"rates": [1, 2]}}, ["load.rates: [0.25, 0.5, 1, 1.5, 2, 3, 4] -> [1, 2]"]),
+        ({}, {"load": {"highest": 2}}, ["load.highest: 4 -> 2"]),
         ({}, {"objectives": ["ttft_p99"]}, ["objectives: [capacity_rps, ttft_p95] -> [ttft_p99]"]),
         (
             {"search_space": SPACE},
