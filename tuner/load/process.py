@@ -11,10 +11,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from tuner.domain.errors import LaunchError
 from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.load import LoadJob, LoadResult
-from tuner.load.wire import API_KEY, LONGEST_LINE, Assembly, Done
+from tuner.load.wire import API_KEY, LONGEST_LINE, OVERTIME_S, Assembly, Done
 
 WORKER = (sys.executable, "-P", "-m", "tuner.load.worker")
 """The command of a load worker; -P keeps the current directory out of its import path."""
+
+
+_PATIENCE_S = OVERTIME_S + 30.0
+"""The worker ends itself before, and says where it was."""
 
 
 async def run_job(
@@ -40,10 +44,13 @@ async def run_job(
     async with _worker(command, api_key) as process:
         lines = asyncio.create_task(_last_line(process.stderr))
         try:
-            result = await _converse(process, job, on_progress)
-            code = await process.wait()
+            async with asyncio.timeout(job.deadline_s + _PATIENCE_S):
+                result = await _converse(process, job, on_progress)
+                code = await process.wait()
             if result is None:
                 raise LaunchError(_failure(code, await lines))
+        except TimeoutError as error:
+            raise LaunchError(_failure(0, "the load generator did not end")) from error
         finally:
             lines.cancel()
         return result

@@ -9,6 +9,8 @@ from tuner.domain.load import ClientHealth, LoadResult, Outcome, RequestRecord
 
 API_KEY = "TUNER_LOAD_API_KEY"
 """The environment variable that carries the server's key to the worker."""
+OVERTIME_S = 60.0
+"""A job that has not ended so long after its deadline never will: preparing and handing over take seconds."""
 LONGEST_LINE = 1 << 26
 """Bytes: room for one request of several million tokens."""
 

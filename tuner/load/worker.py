@@ -6,6 +6,7 @@ worker. The API key comes through the environment variable TUNER_LOAD_API_KEY, s
 """
 
 import asyncio
+import faulthandler
 import os
 import resource
 import sys
@@ -15,7 +16,7 @@ import uvloop
 from tuner.domain.errors import TunerError
 from tuner.domain.load import LoadJob, LoadResult
 from tuner.load.generator import generate
-from tuner.load.wire import API_KEY, progress_line, result_lines
+from tuner.load.wire import API_KEY, OVERTIME_S, progress_line, result_lines
 
 _ORPHANED = 3
 
@@ -23,6 +24,7 @@ _ORPHANED = 3
 def main() -> int:
     """Run the job on standard input; returns the exit code."""
     job = LoadJob.model_validate_json(sys.stdin.buffer.readline())
+    faulthandler.dump_traceback_later(job.deadline_s + OVERTIME_S, exit=True)
     _allow_many_connections()
     try:
         result = uvloop.run(_generate(job, os.environ.get(API_KEY, "")))
