@@ -94,9 +94,10 @@ def _chunk(data: bytes) -> bytes:
 
 
 async def main(slots: int, service_s: float, first_token_s: float) -> None:
-    """Listen on a free port until terminated."""
+    """Listen on a free port until terminated, or until its standard input ends."""
     shared = Slots(slots, service_s, first_token_s)
     server = await asyncio.get_running_loop().create_server(lambda: Connection(shared), "127.0.0.1", 0, backlog=1024)
+    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), server.close)  # whoever started it is gone
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 

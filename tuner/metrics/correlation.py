@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 Series = NDArray[np.float64]
 
-_BATCHES = 12
+_BATCHES = 16
 """Batches in all the series together. Fewer would be surer to outlast the correlation, more would be more precise."""
-_FEWEST_IN_ONE = 4
+_FEWEST_IN_ONE = 2
 """A series that holds fewer batches than this adds nothing: its own mean would hide too much."""
 _OVERLAPPING_GAIN = 1.5
 """Overlapping batch means have this many times the degrees of freedom of batches laid side by side."""
@@ -46,6 +46,6 @@ def long_run(series: Sequence[Series]) -> LongRun:
 
 
 def _batch_length(series: Sequence[Series]) -> int:
-    """Return a twelfth of all that there is, and at the most what the longest series can hold four times."""
+    """Return a sixteenth of all that there is, and at the most half of the longest series."""
     sizes = [one.size for one in series]
     return max(1, min(sum(sizes) // _BATCHES, max(sizes, default=0) // _FEWEST_IN_ONE))

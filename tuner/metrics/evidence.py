@@ -185,9 +185,9 @@ def _broken_for_certain(
 
 
 def _bound(slo: Slo, records: Records, requests: int) -> Criterion:
-    exceeded = np.zeros(requests)
-    exceeded[: sum(_exceeds(slo, record) for record in records[:requests])] = 1.0
-    return Criterion(slo.name, 1 - QUANTILES[slo.percentile], exceeded, np.ones(requests), at_least=True)
+    exceeded = np.zeros(max(requests, len(records)))  # more records than requests: each was of several calls
+    exceeded[: sum(_exceeds(slo, record) for record in records)] = 1.0
+    return Criterion(slo.name, 1 - QUANTILES[slo.percentile], exceeded, np.ones(exceeded.size), at_least=True)
 
 
 def _exceeds(slo: Slo, record: RequestRecord) -> bool:

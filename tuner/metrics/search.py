@@ -27,6 +27,10 @@ from tuner.metrics.give_up import give_up
 _NARROW = 1.3
 """A bracket of this ratio is narrow."""
 _SMALLEST_STEP, _LARGEST_STEP = 1.25, 2.0
+_UPWARDS, _DOWNWARDS = 0.7, 0.5
+"""The step is the limit over what is used of it, to this power: latencies rise faster the nearer a queue is to full."""
+_REST = 1.15
+"""A step that would leave less than this to the end of the range goes to the end."""
 _INSIDE = (0.2, 0.8)
 """Where in a bracket the next rate may lie, by the logarithm."""
 _UNCERTAINTY = 2.0
@@ -40,6 +44,9 @@ _WORTH_IT = 0.1
 """A refining point with fewer requests than this share of those before it would change nothing."""
 _GROWTH = 0.6
 """A refining point is at most so large, of all those before it near there: the estimate still moves."""
+_BESIDE = 1.5
+"""So many times the requests that a percentile needs: a quarter of the time may lie beside the steady window, and a few
+more requests in it than elsewhere."""
 _SAME = 1e-6
 _Z = 1.645
 """The normal distribution's 95 % quantile."""
@@ -84,7 +91,8 @@ class _State:
         return [point for point in self.points if not point.held]
 
     def supported(self, requests: int) -> int:
-        return max(requests, *(NEEDED[slo.percentile] for slo in self.slos), 1)
+        """Return how many requests a point needs, at least so many, for its percentiles to have a figure."""
+        return max(requests, *(math.ceil(_BESIDE * NEEDED[slo.percentile]) for slo in self.slos), 1)
 
 
 def next_probe(
@@ -128,18 +136,18 @@ def _climb(state: _State) -> Probe | None:
     if last.rate >= state.top * (1 - _SAME):
         return None
     room = 1 / last.used if last.used else _LARGEST_STEP
-    step = min(max(room**0.7, _SMALLEST_STEP), _LARGEST_STEP)
+    step = min(max(room**_UPWARDS, _SMALLEST_STEP), _LARGEST_STEP)
     rate = last.rate * step
-    return _passing(state, state.top if rate * 1.15 > state.top else rate, "higher: everything held")
+    return _passing(state, state.top if rate * _REST > state.top else rate, "higher: everything held")
 
 
 def _descend(state: _State) -> Probe | None:
     last = min(state.broken, key=lambda point: point.rate)
     if last.rate <= state.bottom * (1 + _SAME):
         return None
-    step = min(max((last.used or math.inf) ** 0.5, _SMALLEST_STEP), _LARGEST_STEP)
+    step = min(max((last.used or math.inf) ** _DOWNWARDS, _SMALLEST_STEP), _LARGEST_STEP)
     rate = last.rate / step
-    return _passing(state, state.bottom if rate / 1.15 < state.bottom else rate, "lower: something broke")
+    return _passing(state, state.bottom if rate / _REST < state.bottom else rate, "lower: something broke")
 
 
 def _bracket(state: _State) -> tuple[Measured, Measured]:

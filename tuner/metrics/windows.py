@@ -21,8 +21,8 @@ _FILLING = 1.2
 """The system is taken as filled after this many times what nine in ten of the earliest requests took."""
 _EARLIEST = 0.2
 """The share of requests that tells how long it took."""
-_MOST = 0.5
-"""At least this share of the window is left, however long the answers took."""
+_MOST = 0.25
+"""No more than this share of the arrivals' time is left out, however long the answers took."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,10 +70,11 @@ def accuracy(seeds: int) -> None:
     for requests in (459, 1000, 3000):
         found = [line_through_eight(QUEUE, SLOS[0].limit, 0.95, requests, seed) for seed in range(seeds)]
         _print_accuracy(f"line, 8 x {requests}", np.array(found) / truth - 1, [8.0 * requests])
-    for tolerance in (0.05, 0.04, 0.03):
-        done = _searches(QUEUE, truth, seeds, tolerance, None)
+    for tolerance, budget in ((0.05, 22_000), (0.05, None), (0.04, None), (0.03, None)):
+        done = _searches(QUEUE, truth, seeds, tolerance, budget)
         errors = np.array([one.capacity.rps for one in done]) / truth - 1
-        _print_accuracy(f"search, tolerance {tolerance:.0%}", errors, [float(one.requests) for one in done])
+        limit = f", {budget} at most" if budget else ""
+        _print_accuracy(f"search to {tolerance:.0%}{limit}", errors, [float(one.requests) for one in done])
 
 
 def coverage(seeds: int, tolerance: float, requests: int | None) -> None:
@@ -114,7 +115,7 @@ def real(tolerance: float) -> None:
 def slot_server(queue: SlotQueue) -> Generator[str]:
     """Run the server process of a queue, and yield its URL."""
     command = [sys.executable, str(SERVER), str(queue.slots), str(queue.service_s), str(queue.first_token_s)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield process.stdout.readline().strip()
@@ -134,6 +135,7 @@ async def _search_for_real(url: str, target: float, tolerance: float, attempt: i
         seconds = time.monotonic() - began
         measured.append(evidence(result, arrivals, REAL_SLOS, requests=probe.requests, seconds=seconds, valid=valid))
         sent += len(result.records)
+        _show(measured[-1], len(result.records))
     return capacity(plan, REAL_SLOS, target, measured), sent
 
 
@@ -151,6 +153,12 @@ async def measure(url: str, probe: Probe, seed: int) -> LoadResult:
         seed=seed,
     )
     return await run_job(job, api_key="", on_progress=lambda _done, _total: None)
+
+
+def _show(point: Measured, sent: int) -> None:
+    levels = ", ".join(f"{one.name} {one.level:.1%}" for one in point.criteria)
+    marks = [mark for mark, set_ in (("given up", point.given_up), ("invalid", not point.valid)) if set_]
+    print(f"  {point.rate:6.1f} req/s, {sent:5} requests, above the limit: {levels} {' '.join(marks)}", flush=True)
 
 
 def _searches(queue: SlotQueue, truth: float, seeds: int, tolerance: float, requests: int | None) -> list[Searched]:
@@ -172,7 +180,7 @@ def _half_width(found: Capacity) -> float:
 def _print_accuracy(name: str, errors: "np.ndarray[tuple[int], np.dtype[np.float64]]", cost: list[float]) -> None:
     within = int((abs(errors) < 0.05).sum())
     print(
-        f"{name:22} within 5 %: {within} of {errors.size}; mean error {errors.mean():+.1%}, sd {errors.std():.1%}; "
+        f"{name:28} within 5 %: {within} of {errors.size}; mean error {errors.mean():+.1%}, sd {errors.std():.1%}; "
         f"requests: mean {np.mean(cost):.0f}, most {np.max(cost):.0f}",
         flush=True,
     )
