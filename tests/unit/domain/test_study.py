@@ -46,7 +46,10 @@ IMPOSSIBLE: dict[str, list[Any]] = {
     "slos": [{}, {"ttft_p95": 0}, {"ttfb_p95": 1}, []],
     "budget": [{"trials": 0}, {"trials": True}, {"hours": float("inf")}, {"until": "25:00"}, {"until": 7}],
     "sampler": [{"name": "grid"}, {"seed": -1}, {"seed": 2**32}, {"startup_trials": 0}],
-    "load": [{"rates": [1, 2]}, {"highest": 0.5}, {"lowest": 2}, {"tolerance": 0}, {"max_points": 0}, {"duration": 0}, {"drain": ""}],
+    "load": [
+        {"rates": [1, 2]}, {"highest": 0.5}, {"lowest": 2}, {"tolerance": 0}, {"max_points": 0}, {"duration": 0},
+        {"drain": ""},
+    ],
     "engine": [
         {"gpus": []}, {"gpus": [0, 0]}, {"gpus": [-1]}, {"port": 80}, {"flags": "x"}, {"flags": {"max-num-seqs": 64}},
         {"env": {"HF_TOKEN": "x"}}, {"env": {"A B": "1"}}, {"env": {"A": "\x00"}}, {"env": {"A": True}},
