@@ -57,6 +57,13 @@ def test_a_rate_between_load_points_is_judged_by_the_next_one_above(rate: float,
     assert point.summary.offered_rps == speaks
 
 
+def test_a_load_point_that_the_client_bent_speaks_for_no_rate():
+    bent = make_point(2.0, ttft=9.0, invalid=("the client used 95% of a core",))
+    again = make_point(2.0, index=1)
+    assert point_at([bent, again], 2.0) is again
+    assert point_at([bent], 2.0) is None
+
+
 def answered(target: float, *contenders: Contender, headroom: float = 2.0):
     base = {"max-model-len": 160}
     return answer("night", "m", base, contenders, target_rps=target, headroom=headroom, slos=SLOS)
