@@ -7,7 +7,7 @@ median gives the estimate (its median) and the interval (its 5 % and 95 % quanti
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tuner.domain.measurement import Capacity, LoadPoint
 from tuner.domain.slo import Slo
@@ -43,13 +43,19 @@ class Estimate:
 
 
 def estimate(plan: LoadPlan, slos: Sequence[Slo], target_rps: float, points: Sequence[Measured]) -> Estimate | None:
-    """Return the estimate that valid load points support, None where there is none at all."""
+    """Return the estimate that valid load points support, None where there is none at all.
+
+    What never broke limits nothing, once something else did: without a single failed request a few hundred don't tell
+    where one in a hundred would fail.
+    """
     if not points:
         return None
     low, high = target_rps * plan.lowest / _BEYOND, target_rps * plan.highest * _BEYOND
     found = {name: crossing(name, points, low, high) for name in [*(slo.name for slo in slos), FAILURES]}
     found[QUEUE] = queue_crossing(points, low, high)
-    name, first = min(found.items(), key=lambda item: item[1].rate(0.5))
+    broken = {one.name for point in points for one in point.criteria if not one.held}
+    broken |= {QUEUE} if any(point.growing for point in points) else set()
+    name, first = min(((name, found[name]) for name in broken or found), key=lambda item: item[1].rate(0.5))
     return _estimate(name, first)
 
 
@@ -81,6 +87,7 @@ def capacity(plan: LoadPlan, slos: Sequence[Slo], target_rps: float, measured: S
     if not held:
         note = "" if min(broken) * _ROUNDING <= target_rps * plan.lowest else _ended(plan, measured)
         return Capacity(rps=0.0, upper_rps=min(broken), limited_by=found.limited_by, note=note)
+    found = _between_verdicts(found, points)
     wide = found.half_width > plan.tolerance
     return Capacity(
         rps=found.rate,
@@ -89,6 +96,17 @@ def capacity(plan: LoadPlan, slos: Sequence[Slo], target_rps: float, measured: S
         limited_by=found.limited_by,
         note=_owed(plan, measured, found) if wide else "",
     )
+
+
+def _between_verdicts(found: Estimate, points: Sequence[Measured]) -> Estimate:
+    """Return the estimate with its interval cut at load points far from it whose verdict agrees with it.
+
+    Few requests say little by the share above a limit, and the interval of a short search can reach beyond rates that
+    plainly held, or plainly broke. Near the crossing verdicts are chance, and cut nothing.
+    """
+    below = [point.rate for point in points if point.held and point.rate <= found.rate / _NEAR]
+    above = [point.rate for point in points if not point.held and point.rate >= found.rate * _NEAR]
+    return replace(found, lower=max(found.lower, *below, 0.0), upper=min(found.upper, min(above, default=math.inf)))
 
 
 def _ended(plan: LoadPlan, measured: Sequence[Measured]) -> str:

@@ -50,10 +50,12 @@ def judged(summary: LoadSummary, slos: Sequence[Slo]) -> LoadSummary:
 def violations(figures: Figures, slos: Sequence[Slo]) -> tuple[str, ...]:
     """Return what was not met, such as `ttft_p95 812 ms > 500 ms`; empty when everything was.
 
-    An SLO whose percentile the sample can't support is not met: nothing was shown.
+    An SLO whose percentile the sample can't support is not met: nothing was shown. Of a load point that was given up
+    the reason is enough: its latencies are those of a part.
     """
-    found = [f"given up: {figures.given_up}"] if figures.given_up else []
-    found += [text for slo in slos if (text := _violation(slo, figures.of(slo.latency)))]
+    if figures.given_up:
+        return (f"given up: {figures.given_up}",)
+    found = [text for slo in slos if (text := _violation(slo, figures.of(slo.latency)))]
     if figures.failure_rate > MAX_FAILURE_RATE:
         found.append(f"{figures.failure_rate * 100:.1f} % of requests failed")
     if figures.queue_growing:
