@@ -21,14 +21,14 @@ moment); with 200, 99 and 93 %; with 300, 99 % and more.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuner.domain.arrivals import Arrivals, ClosedLoop
-from tuner.domain.load import Outcome, RequestRecord
+from tuner.domain.load import RequestRecord
 from tuner.metrics.latency import ttft
+from tuner.metrics.windows import filling_time
 
 _FEWEST = 50
 _BATCHES = 8
@@ -48,8 +48,6 @@ _IN_FLIGHT = _Threshold(material=0.1, t=3.143)
 """Requests piling up, as a share of the arrival rate; 1 %, since their batches are the more correlated ones."""
 _TTFT = _Threshold(material=0.06, t=2.447)
 """Seconds of TTFT gained for every second of arrivals; 2.5 %."""
-_FILLING = 1.2
-"""The system is taken as filled after this many times what nine in ten of the earliest requests took."""
 _LEAST_LEFT = 2.0
 """How many times the filling time must be left of the arrival window, or requests in flight prove nothing."""
 _SAMPLES = 800
@@ -62,7 +60,7 @@ def queue_growing(records: Sequence[RequestRecord], arrivals: Arrivals) -> bool:
     starts = np.array([record.scheduled_at for record in records])
     ends = np.array([record.finished_at for record in records])
     first, last = float(starts.min()), float(starts.max())
-    filling = _filling_time(records)
+    filling = filling_time(records)
     after = first + filling
     filled = last - after >= _LEAST_LEFT * filling
     rate = (len(records) - 1) / (last - first)
@@ -72,13 +70,6 @@ def queue_growing(records: Sequence[RequestRecord], arrivals: Arrivals) -> bool:
 def in_flight(starts: NDArray[np.float64], ends: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return how many requests were in flight at each time: started, and not ended."""
     return np.searchsorted(np.sort(starts), at, side="right") - np.searchsorted(np.sort(ends), at, side="right")
-
-
-def _filling_time(records: Sequence[RequestRecord]) -> float:
-    """Return how long a system that started empty takes to fill up: a little more than its earliest answers took."""
-    earliest = sorted(records, key=attrgetter("scheduled_at"))[: len(records) // 5]
-    took = [record.finished_at - record.scheduled_at for record in earliest if record.outcome is Outcome.OK]
-    return _FILLING * float(np.percentile(took, 90)) if took else 0.0
 
 
 def _in_flight_grows(
