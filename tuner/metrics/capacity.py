@@ -23,6 +23,8 @@ _ROUNDING = 1 - 1e-6
 _MINUTE_FROM, _HOURS_FROM = 90.0, 90.0
 _NEAR = 1.2
 """Points within this factor of the crossing are near it."""
+_FAR = 1.1
+"""From this factor on a verdict is no longer chance: twice what an interval of the default tolerance spans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,8 @@ def _between_verdicts(found: Estimate, points: Sequence[Measured]) -> Estimate:
     Few requests say little by the share above a limit, and the interval of a short search can reach beyond rates that
     plainly held, or plainly broke. Near the crossing verdicts are chance, and cut nothing.
     """
-    below = [point.rate for point in points if point.held and point.rate <= found.rate / _NEAR]
-    above = [point.rate for point in points if not point.held and point.rate >= found.rate * _NEAR]
+    below = [point.rate for point in points if point.held and point.rate <= found.rate / _FAR]
+    above = [point.rate for point in points if not point.held and point.rate >= found.rate * _FAR]
     return replace(found, lower=max(found.lower, *below, 0.0), upper=min(found.upper, min(above, default=math.inf)))
 
 
