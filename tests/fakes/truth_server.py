@@ -3,9 +3,10 @@
 Every request's first token leaves FIRST seconds after its bytes were read, each next one STEP seconds later. The truth
 is not the timetable: it is the monotonic time at which each request was read and each token was handed to the kernel,
 on the clock that a client on the same machine reads. GET /truth gives it as JSON, one object a request in order of
-arrival: `received`, `sent` (one time a token). POST /truth forgets it.
+arrival: `received`, `sent` (one time an event), and `prompt`, the beginning of its token ids, to tell requests apart.
+POST /truth forgets it.
 
-The body of a request is searched for `max_tokens` and its model, nothing else, so that hundreds of streams cost little.
+The body of a request is searched for its length and its prompt, nothing else, so that hundreds of streams cost little.
 """
 
 import argparse
@@ -30,6 +31,7 @@ _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
 )
 _TICK = 0.0005
+_PROMPT_KEPT = 64
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Answer:
     received: float
     tokens: int
     prompt_tokens: int
+    prompt: str
     chat: bool
     sent: "array[float]" = field(default_factory=lambda: array("d"))
 
@@ -46,8 +49,8 @@ class Answer:
 class Timetable:
     """Sends what is due: one timer for all streams, since a timer for each would cost more than the sending."""
 
-    def __init__(self, first: float, step: float) -> None:
-        self.first, self.step = first, step
+    def __init__(self, first: float, step: float, tokens_per_event: int) -> None:
+        self.first, self.step, self.tokens_per_event = first, step, tokens_per_event
         self.answers: list[Answer] = []
         self._due: list[tuple[float, int, Stream]] = []
         self._order = 0
@@ -82,21 +85,22 @@ class Timetable:
 class Stream:
     """One answer under way."""
 
-    def __init__(self, answer: Answer, write: Callable[[bytes], None]) -> None:
+    def __init__(self, answer: Answer, write: Callable[[bytes], None], tokens_per_event: int) -> None:
         self.answer = answer
         self._write = write
-        self._chunk = _framed(_token(chat=answer.chat))
+        self._events = -(-answer.tokens // tokens_per_event)
+        self._chunk = _framed(_event(tokens_per_event, chat=answer.chat))
         self.closed = False
 
     def send_next(self) -> bool:
-        """Send a token, and say whether there are more."""
+        """Send an event, and say whether there are more."""
         answer = self.answer
         if self.closed:
             return False
         data = self._chunk if answer.sent else _STREAM_HEAD + self._chunk
         answer.sent.append(time.monotonic())
         self._write(data)
-        if len(answer.sent) < answer.tokens:
+        if len(answer.sent) < self._events:
             return True
         usage = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.tokens}
         last = json.dumps({"choices": [], "usage": usage | {"total_tokens": answer.prompt_tokens + answer.tokens}})
@@ -145,41 +149,46 @@ class Server(asyncio.Protocol):
                 received=now,
                 tokens=int(tokens[1]) if tokens else 16,
                 prompt_tokens=prompt[1].count(b",") + 1 if prompt else 8,
+                prompt=prompt[1][:_PROMPT_KEPT].decode() if prompt else "",
                 chat=b"/chat/" in line,
             )
             self._timetable.answers.append(answer)
-            self._stream = Stream(answer, self._transport.write)
+            self._stream = Stream(answer, self._transport.write, self._timetable.tokens_per_event)
             self._timetable.add(now + self._timetable.first, self._stream)
         elif line.startswith(b"POST /truth"):
             self._timetable.answers.clear()
             self._reply(b"{}", "application/json")
         else:
-            self._reply(*_page(line, self._timetable.answers))
+            self._reply(*_page(line, self._timetable))
 
     def _reply(self, body: bytes, kind: str) -> None:
         head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
         self._transport.write(head.encode() + body)
 
 
-def _page(line: bytes, answers: list[Answer]) -> tuple[bytes, str]:
+def _page(line: bytes, timetable: Timetable) -> tuple[bytes, str]:
     if line.startswith(b"GET /truth"):
-        truth = [{"received": each.received, "sent": each.sent.tolist()} for each in answers]
+        truth = [
+            {"received": each.received, "sent": each.sent.tolist(), "prompt": each.prompt} for each in timetable.answers
+        ]
         return json.dumps(truth).encode(), "application/json"
     if line.startswith(b"GET /v1/models"):
         return json.dumps({"object": "list", "data": [{"id": MODEL, "object": "model"}]}).encode(), "application/json"
     if line.startswith(b"GET /metrics"):
-        return _metrics(answers).encode(), "text/plain"
+        return _metrics(timetable).encode(), "text/plain"
     return b"{}", "application/json"
 
 
-def _metrics(answers: list[Answer]) -> str:
-    begun = [each for each in answers if each.sent]
+def _metrics(timetable: Timetable) -> str:
+    begun = [each for each in timetable.answers if each.sent]
+    made = [min(len(each.sent) * timetable.tokens_per_event, each.tokens) for each in timetable.answers]
+    running = sum(some < each.tokens for some, each in zip(made, timetable.answers, strict=True))
     return "\n".join(
         (
-            f"vllm:num_requests_running {sum(len(each.sent) < each.tokens for each in answers)}.0",
+            f"vllm:num_requests_running {running}.0",
             "vllm:num_requests_waiting 0.0",
             f"vllm:prompt_tokens_total {sum(each.prompt_tokens for each in begun)}.0",
-            f"vllm:generation_tokens_total {sum(len(each.sent) for each in answers)}.0",
+            f"vllm:generation_tokens_total {sum(made)}.0",
             f"vllm:time_to_first_token_seconds_sum {sum(each.sent[0] - each.received for each in begun)}",
             f"vllm:time_to_first_token_seconds_count {len(begun)}.0",
             "",
@@ -187,11 +196,12 @@ def _metrics(answers: list[Answer]) -> str:
     )
 
 
-def _token(*, chat: bool) -> bytes:
+def _event(tokens: int, *, chat: bool) -> bytes:
+    text = " the" * tokens
     choice = (
-        '{"index":0,"delta":{"content":" the"},"logprobs":null,"finish_reason":null,"token_ids":null}'
+        f'{{"index":0,"delta":{{"content":"{text}"}},"logprobs":null,"finish_reason":null,"token_ids":null}}'
         if chat
-        else '{"index":0,"text":" the","logprobs":null,"finish_reason":null,"stop_reason":null,"token_ids":null}'
+        else f'{{"index":0,"text":"{text}","logprobs":null,"finish_reason":null,"stop_reason":null,"token_ids":null}}'
     )
     kind = "chat.completion.chunk" if chat else "text_completion"
     return (
@@ -205,7 +215,7 @@ def _framed(data: bytes) -> bytes:
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    timetable = Timetable(options.first / 1e3, options.step / 1e3)
+    timetable = Timetable(options.first / 1e3, options.step / 1e3, options.tokens_per_event)
     tls = None
     if options.certificate:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -222,6 +232,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--first", type=float, default=20.0, help="milliseconds")
     parser.add_argument("--step", type=float, default=10.0, help="milliseconds")
+    parser.add_argument("--tokens-per-event", type=int, default=1)
     parser.add_argument("--certificate", default="")
     parser.add_argument("--key", default=None)
     uvloop.run(_serve(parser.parse_args()))

@@ -70,9 +70,12 @@ def explain(point: LoadPoint, facts: EngineFacts) -> tuple[Explanation, ...]:
 
 
 def explain_trial(trial: Trial, spec: StudySpec) -> tuple[ExplainedPoint, ...]:
-    """Explain a trial's load point at the target rate, and the lowest rate that broke its SLOs, if another."""
+    """Explain a trial's load point at the target rate, and the lowest rate that broke its SLOs, if another.
+
+    Where no load point is valid, the first one tells why.
+    """
     points, facts = trial.judged_points, facts_of(trial, spec)
-    at_target = point_at(points, spec.target_rps)
+    at_target = point_at(points, spec.target_rps) or next(iter(points), None)
     broke = min((point for point in points if _broke(point)), key=lambda point: rate_of(point) or 0.0, default=None)
     explained: list[ExplainedPoint] = []
     if at_target is not None:

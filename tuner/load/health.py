@@ -11,8 +11,9 @@ import math
 import os
 import time
 from array import array
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,47 +22,53 @@ from tuner.domain.load import ClientHealth, RequestRecord
 from tuner.load.pacing import Alarm, Clock
 
 _LOWEST_REAL_TIME = 1
-_TICK = (0.005, 0.015)
-"""Seconds between two looks, drawn anew each time, so that no rhythm of the load is followed or missed."""
+_TOO_LATE = 0.001
+_NEWS = 0.1
+"""Share of the newest look in the average that is held against it."""
+_TICK = (0.005, 0.035)
+"""Seconds between two looks, drawn at random, so that no rhythm of the load is followed or missed."""
+_DRAWN = 4096
 
 
 @contextmanager
 def undisturbed() -> Generator[None]:
-    """Keep what would delay a timestamp out of a load point: the garbage collector, and other processes.
+    """Keep the garbage collector out of a load point: collect before it, freeze what lives, pause until its end.
 
-    What lives is frozen, and collected again at the end. Where the system allows it (root, CAP_SYS_NICE), the process
-    has a real-time priority meanwhile: on a machine whose CPUs are all busy, as those of a CPU engine are, it otherwise
-    waits for tens of milliseconds to read what has arrived, at any nice value.
+    Whatever priority the process takes on meanwhile is given back at the end.
     """
     gc.collect()
     gc.freeze()
     gc.disable()
-    try:
-        with _first_in_line():
-            yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
-
-
-@contextmanager
-def _first_in_line() -> Generator[None]:
-    before = os.sched_getscheduler(0), os.sched_getparam(0)
-    with suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(_LOWEST_REAL_TIME))
+    scheduling = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         yield
     finally:
         with suppress(PermissionError):
-            os.sched_setscheduler(0, *before)
+            os.sched_setscheduler(0, *scheduling)
+        gc.enable()
+        gc.unfreeze()
+
+
+def go_first() -> None:
+    """Take on a real-time priority, where the system allows it (root, CAP_SYS_NICE).
+
+    On a machine whose CPUs are all busy, as those of a CPU engine are, a process otherwise waits tens of milliseconds
+    to read what has arrived, at any nice value. Where they are not, it only costs CPU time: the server is interrupted
+    for every single event.
+    """
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(_LOWEST_REAL_TIME))
 
 
 class Monitor:
     """Watches the event loop through an alarm, and the process's CPU time, from its creation on."""
 
-    def __init__(self, clock: Clock, draw: np.random.Generator) -> None:
+    def __init__(self, clock: Clock, draw: np.random.Generator, hurry: Callable[[], None] = go_first) -> None:
+        """Call `hurry` once, if the event loop is held up for more than a millisecond time and again."""
         self._clock = clock
-        self._draw = draw
+        self._hurry: Callable[[], None] | None = hurry
+        self._lately = 0.0
+        self._waits = cycle(draw.uniform(*_TICK, _DRAWN).tolist())  # ahead: one by one they cost more than the look
         self._loop = asyncio.get_running_loop()
         self._cpu_at_start = time.process_time()
         self._lags = array("d")
@@ -93,11 +100,16 @@ class Monitor:
         return time.process_time() - self._cpu_at_start
 
     def _set(self) -> None:
-        self._expected = self._clock() + self._draw.uniform(*_TICK)
+        self._expected = self._clock() + next(self._waits)
         self._alarm.set(self._expected)
 
     def _look(self) -> None:
-        self._lags.append(self._clock() - self._expected)
+        lag = self._clock() - self._expected
+        self._lags.append(lag)
+        self._lately += (lag - self._lately) * _NEWS
+        if self._lately > _TOO_LATE and self._hurry is not None:
+            self._hurry()
+            self._hurry = None
         self._set()
 
 

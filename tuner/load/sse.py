@@ -5,8 +5,8 @@ comments. Nearly every event of a load point is a chunk with tokens, so those ar
 string can't hold an unescaped quote, so `"choices":[{` outside of a key is impossible, and a chunk that also names
 `"usage":{`, `"error"` or a role is parsed properly. Everything else is parsed too.
 
-The chunks of one stream are alike up to their choices. That beginning is learned from the first one, and a piece of the
-body that has it, ends with its choices and holds one line is a token, for a fraction of the cost (`is_token`).
+The chunks of one stream are alike but for what their choices hold. How they begin and end is learned from the first
+one, and a piece of the body that does the same and holds one line is a token, for a fraction of the cost (`is_token`).
 """
 
 import json
@@ -14,8 +14,8 @@ from typing import Any, cast
 
 _EXCERPT = 300
 _DONE = b"[DONE]"
-_CHOICES = b'"choices":[{'
-_CHOICES_END = b"}]}\n\n"
+_CHOICES = (b'"choices":[{', b'"choices": [{')
+_CHOICES_END = b"}]"
 _NOTHING_YET = b"\0"
 """No line of a stream begins with it."""
 
@@ -23,13 +23,14 @@ _NOTHING_YET = b"\0"
 class CompletionStream:
     """The state of one response body. Feed it bytes cut anywhere: the findings don't depend on the cuts."""
 
-    __slots__ = ("_held", "_prefix", "_tail", "body", "completion_tokens", "done", "error", "prompt_tokens")
+    __slots__ = ("_held", "_prefix", "_suffix", "_tail", "body", "completion_tokens", "done", "error", "prompt_tokens")
 
     def __init__(self, *, keep: bool = False) -> None:
         """Start before the first byte; with `keep`, `body` holds all of them."""
         self.body: list[bytes] | None = [] if keep else None
         """The pieces of the body, where the answer's text is needed later; None where it is not."""
         self._prefix = _NOTHING_YET
+        self._suffix = b""
         self._tail = b""
         self._held = b""
         self.prompt_tokens: int | None = None
@@ -62,7 +63,7 @@ class CompletionStream:
         """Return whether the next bytes are one whole chunk with tokens like those before; if not, `feed` them."""
         return (
             data.startswith(self._prefix)
-            and data.endswith(_CHOICES_END)
+            and data.endswith(self._suffix)
             and data.find(b"\n") == len(data) - 2
             and not self._tail
         )
@@ -75,9 +76,10 @@ class CompletionStream:
 
     def _take(self, event: bytes) -> int:
         payload = event[6:] if event.startswith(b"data: ") and b"\n" not in event else _payload(event)
-        if (_CHOICES in payload or b'"choices": [{' in payload) and not _needs_parsing(payload):
-            self._learn(event)
-            return 1
+        for choices in _CHOICES:
+            if choices in payload and not _needs_parsing(payload):
+                self._learn(event, choices)
+                return 1
         if not payload:
             return 0
         if payload == _DONE:
@@ -85,9 +87,11 @@ class CompletionStream:
             return 0
         return self._parse(payload)
 
-    def _learn(self, event: bytes) -> None:
-        if self.body is None and event.startswith(b"data: ") and _CHOICES in event:
-            self._prefix = event[: event.index(_CHOICES) + len(_CHOICES)]
+    def _learn(self, event: bytes, choices: bytes) -> None:
+        begin, end = event.find(choices), event.rfind(_CHOICES_END)
+        if self.body is None and event.startswith(b"data: ") and 0 < begin < end:
+            self._prefix = event[: begin + len(choices)]
+            self._suffix = event[end:] + b"\n\n"
 
     def _parse(self, payload: bytes) -> int:
         try:

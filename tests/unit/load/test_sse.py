@@ -132,6 +132,19 @@ def test_chunks_like_those_before_are_tokens_at_a_glance_and_others_are_not():
     assert not stream.is_token(event(ERROR))
 
 
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_what_stands_behind_the_choices_is_learned_too(separators: tuple[str, str]):
+    def chunk(text: str, usage: object = None) -> bytes:
+        return event({"id": "1", "choices": [{"text": text, "token_ids": [1]}], "usage": usage}, separators)
+
+    stream = CompletionStream()
+    stream.feed(chunk("a}]"))
+    assert stream.is_token(chunk("b"))
+    assert stream.is_token(chunk('}],"usage":null}'))
+    assert not stream.is_token(chunk("b", {"prompt_tokens": 1, "completion_tokens": 2}))
+    assert not stream.is_token(event({"id": "1", "choices": [{"text": "b"}]}, separators))
+
+
 def test_the_first_chunk_of_a_chat_only_says_who_speaks():
     role = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}
     word = {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}
