@@ -13,6 +13,7 @@ import os
 import resource
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -377,6 +378,7 @@ def main() -> None:
     parser.add_argument("--truth-server", type=shlex.split, default=TRUTH_SERVER, help="another one's command")
     parser.add_argument("--json", type=Path, help="write the rows there")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))  # a truth server must not outlive it
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65536)), hard))
     console = Console(width=max(190, shutil.get_terminal_size().columns))

@@ -32,6 +32,7 @@ from tuner.load.health import Monitor, undisturbed
 from tuner.load.hopeless import Hopeless
 from tuner.load.pacing import Clock
 from tuner.load.plan import connections, session_starts
+from tuner.load.priority import claimed
 from tuner.load.seeds import Purpose, generator
 from tuner.load.sessions import sessions
 from tuner.load.traces import read_trace
@@ -107,8 +108,8 @@ class _LoadPoint:
 
     async def measure(self, on_progress: Progress) -> LoadResult:
         await self._client.open(self._ready)
-        with undisturbed():
-            monitor = Monitor(self._clock, generator(self._job.seed, Purpose.LOOKS))
+        with undisturbed(), claimed(self._clock) as claim:
+            monitor = Monitor(self._clock, generator(self._job.seed, Purpose.LOOKS), claim.heed)
             self._agenda = Agenda[Visitor | None](self._come_due, self._clock)
             self._zero = self._clock() + _LEAD
             for at in self._first_starts().tolist():

@@ -1,4 +1,4 @@
-"""Owns the client's view of itself: CPU, event-loop lag, lateness; and keeps what would disturb it out of the way.
+"""Owns the client's view of itself: CPU, event-loop lag, lateness; and keeps the garbage collector out of the way.
 
 The lag is the client's own error. An alarm goes off at moments that have nothing to do with the load; how late it is
 noticed is what an event that arrives at any moment has to wait before its time is read: the kernel's wake-up, and the
@@ -8,11 +8,10 @@ handling of all that the event loop was given before it.
 import asyncio
 import gc
 import math
-import os
 import time
 from array import array
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import cycle
 
 import numpy as np
@@ -21,10 +20,6 @@ from numpy.typing import NDArray
 from tuner.domain.load import ClientHealth, RequestRecord
 from tuner.load.pacing import Alarm, Clock
 
-_LOWEST_REAL_TIME = 1
-_TOO_LATE = 0.001
-_NEWS = 0.1
-"""Share of the newest look in the average that is held against it."""
 _TICK = (0.005, 0.035)
 """Seconds between two looks, drawn at random, so that no rhythm of the load is followed or missed."""
 _DRAWN = 4096
@@ -32,42 +27,24 @@ _DRAWN = 4096
 
 @contextmanager
 def undisturbed() -> Generator[None]:
-    """Keep the garbage collector out of a load point: collect before it, freeze what lives, pause until its end.
-
-    Whatever priority the process takes on meanwhile is given back at the end.
-    """
+    """Keep the garbage collector out of a load point: collect before it, freeze what lives, pause until its end."""
     gc.collect()
     gc.freeze()
     gc.disable()
-    scheduling = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         yield
     finally:
-        with suppress(PermissionError):
-            os.sched_setscheduler(0, *scheduling)
         gc.enable()
         gc.unfreeze()
-
-
-def go_first() -> None:
-    """Take on a real-time priority, where the system allows it (root, CAP_SYS_NICE).
-
-    On a machine whose CPUs are all busy, as those of a CPU engine are, a process otherwise waits tens of milliseconds
-    to read what has arrived, at any nice value. Where they are not, it only costs CPU time: the server is interrupted
-    for every single event.
-    """
-    with suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(_LOWEST_REAL_TIME))
 
 
 class Monitor:
     """Watches the event loop through an alarm, and the process's CPU time, from its creation on."""
 
-    def __init__(self, clock: Clock, draw: np.random.Generator, hurry: Callable[[], None] = go_first) -> None:
-        """Call `hurry` once, if the event loop is held up for more than a millisecond time and again."""
+    def __init__(self, clock: Clock, draw: np.random.Generator, heed: Callable[[float], None]) -> None:
+        """Tell `heed` of each lag as it is measured, in seconds."""
         self._clock = clock
-        self._hurry: Callable[[], None] | None = hurry
-        self._lately = 0.0
+        self._heed = heed
         self._waits = cycle(draw.uniform(*_TICK, _DRAWN).tolist())  # ahead: one by one they cost more than the look
         self._loop = asyncio.get_running_loop()
         self._cpu_at_start = time.process_time()
@@ -106,10 +83,7 @@ class Monitor:
     def _look(self) -> None:
         lag = self._clock() - self._expected
         self._lags.append(lag)
-        self._lately += (lag - self._lately) * _NEWS
-        if self._lately > _TOO_LATE and self._hurry is not None:
-            self._hurry()
-            self._hurry = None
+        self._heed(lag)
         self._set()
 
 
