@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuner.analysis.figures import point_at, rate_of
+from tuner.analysis.figures import point_at
 from tuner.domain.base import Frozen
 from tuner.domain.flags import Flags, FlagValue, serve_command
 from tuner.domain.measurement import Capacity, LoadPoint
@@ -181,7 +181,7 @@ def point_figures(point: LoadPoint) -> PointFigures:
     """Return a load point in the figures that people compare."""
     summary = point.summary
     return PointFigures(
-        rate=rate_of(point),
+        rate=point.arrivals.offered_rps,
         users=getattr(point.arrivals, "concurrency", None),
         requests=summary.completed + summary.failed,
         ttft_p50_ms=_milliseconds(summary.ttft.p50),

@@ -5,7 +5,7 @@ from typing import Literal
 
 from tuner.analysis.evidence import EngineFacts, Evidence, facts_of
 from tuner.analysis.explanation import Explanation, ExplanationKind, known
-from tuner.analysis.figures import point_at, rate_of
+from tuner.analysis.figures import point_at
 from tuner.analysis.phases import phase_bound
 from tuner.analysis.rules import (
     client_bound,
@@ -76,7 +76,9 @@ def explain_trial(trial: Trial, spec: StudySpec) -> tuple[ExplainedPoint, ...]:
     """
     points, facts = trial.judged_points, facts_of(trial, spec)
     at_target = point_at(points, spec.target_rps) or next(iter(points), None)
-    broke = min((point for point in points if _broke(point)), key=lambda point: rate_of(point) or 0.0, default=None)
+    broke = min(
+        (point for point in points if _broke(point)), key=lambda point: point.arrivals.offered_rps or 0.0, default=None
+    )
     explained: list[ExplainedPoint] = []
     if at_target is not None:
         explained.append(_explained(at_target, "target", facts))
@@ -86,7 +88,7 @@ def explain_trial(trial: Trial, spec: StudySpec) -> tuple[ExplainedPoint, ...]:
 
 
 def _broke(point: LoadPoint) -> bool:
-    return rate_of(point) is not None and not point.summary.slo_met
+    return point.arrivals.offered_rps is not None and not point.summary.slo_met
 
 
 def _explained(point: LoadPoint, why: Literal["target", "broke"], facts: EngineFacts) -> ExplainedPoint:

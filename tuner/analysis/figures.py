@@ -31,18 +31,15 @@ def direction(name: str) -> Direction:
     return Direction.MINIMIZE
 
 
-def rate_of(point: LoadPoint) -> float | None:
-    """Return the offered rate of an open-loop load point, None for a closed loop."""
-    return point.arrivals.offered_rps
-
-
 def point_at(points: Sequence[LoadPoint], rate: float) -> LoadPoint | None:
     """Return the load point that speaks for a rate: at it, else the next above it, else the highest below it.
 
     A point above the rate is a bound from the safe side: latency rises with the rate. An invalid point speaks for none.
     """
     valid = (point for point in points if not point.summary.invalid)
-    rated = sorted(((offered, point) for point in valid if (offered := rate_of(point)) is not None), key=lambda p: p[0])
+    rated = sorted(
+        ((offered, point) for point in valid if (offered := point.arrivals.offered_rps) is not None), key=lambda p: p[0]
+    )
     above = [point for offered, point in rated if offered >= rate * (1 - 1e-9)]
     if above:
         return above[0]

@@ -201,8 +201,3 @@ class Capacity(Frozen):
     """What breaks first above it: an SLO's name, or `queue`; empty when nothing did."""
     note: str = ""
     """What the interval's width is owed to, in words, where it is wider than asked for."""
-
-    @property
-    def proven(self) -> bool:
-        """Whether both sides were seen: a rate that held, and one that broke."""
-        return self.rps > 0 and self.upper_rps is not None

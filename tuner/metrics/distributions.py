@@ -15,7 +15,8 @@ from tuner.domain.slo import Percentile
 NEEDED = {Percentile.MEAN: 1, Percentile.P50: 1, Percentile.P90: 10, Percentile.P95: 20, Percentile.P99: 459}
 """How many values a statistic needs."""
 
-_QUANTILES = {Percentile.P50: 50.0, Percentile.P90: 90.0, Percentile.P95: 95.0, Percentile.P99: 99.0}
+QUANTILES = {Percentile.P50: 0.5, Percentile.P90: 0.9, Percentile.P95: 0.95, Percentile.P99: 0.99}
+"""The share of values at or below each percentile."""
 
 
 def distribution(values: NDArray[np.float64]) -> Distribution:
@@ -24,7 +25,7 @@ def distribution(values: NDArray[np.float64]) -> Distribution:
     count = known.size
     if count == 0:
         return Distribution(count=0)
-    supported = [percentile for percentile in _QUANTILES if count >= NEEDED[percentile]]
-    found = np.percentile(known, [_QUANTILES[percentile] for percentile in supported])
+    supported = [percentile for percentile in QUANTILES if count >= NEEDED[percentile]]
+    found = np.quantile(known, [QUANTILES[percentile] for percentile in supported])
     named = {str(percentile): float(value) for percentile, value in zip(supported, found, strict=True)}
     return Distribution(count=count, mean=float(known.mean()), **named)

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from tuner.domain.arrivals import Arrivals
 from tuner.domain.load import LoadResult, Outcome, RequestRecord
 from tuner.domain.slo import Latency, Percentile, Slo
-from tuner.metrics.distributions import NEEDED
-from tuner.metrics.give_up import QUANTILES
+from tuner.metrics.distributions import NEEDED, QUANTILES
 from tuner.metrics.latency import of_request
 from tuner.metrics.saturation import queue_growing
 from tuner.metrics.verdict import MAX_FAILURE_RATE

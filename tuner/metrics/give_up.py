@@ -9,10 +9,8 @@ import math
 from collections.abc import Sequence
 
 from tuner.domain.load import GiveUp
-from tuner.domain.slo import Latency, Percentile, Slo
-
-QUANTILES = {Percentile.P50: 0.5, Percentile.P90: 0.9, Percentile.P95: 0.95, Percentile.P99: 0.99}
-"""The share of values at or below each percentile."""
+from tuner.domain.slo import Latency, Slo
+from tuner.metrics.distributions import QUANTILES
 
 
 def certainly_broken(quantile: float, requests: int) -> int:

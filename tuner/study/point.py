@@ -105,7 +105,7 @@ class Meter:
             give_up: when its outcome is certain.
             why: why it is measured, in a few words.
         """
-        self.phase(_label(index, arrivals, why), expected_seconds(arrivals, requests))
+        self.phase(_label(index, arrivals, why), _expected_seconds(arrivals, requests))
         began, started = datetime.now(UTC), self._clock()
         async with AsyncExitStack() as stack:
             scraper = await stack.enter_async_context(scraping(self._server.url, api_key=self._server.api_key))
@@ -168,7 +168,7 @@ class Meter:
         return visible_gpus(self._spec.engine.gpus) if self._setting.info.has_gpu else ()
 
     def _limit(self, arrivals: Arrivals, requests: int) -> float:
-        expected = expected_seconds(arrivals, requests)
+        expected = _expected_seconds(arrivals, requests)
         if expected is None:
             return self._spec.load.drain * _CLOSED_LOOP_FACTOR
         return expected * (1 + 4 / math.sqrt(requests)) + self._spec.load.drain
@@ -181,7 +181,7 @@ class Meter:
         self._notify(Progress(self._assignment.number, done, total))
 
 
-def expected_seconds(arrivals: Arrivals, requests: int) -> float | None:
+def _expected_seconds(arrivals: Arrivals, requests: int) -> float | None:
     """Return how long the arrivals of a load point last on average, None where the server decides."""
     return requests / arrivals.offered_rps if arrivals.offered_rps else None
 
