@@ -28,6 +28,7 @@ Records = Sequence[RequestRecord]
 
 _MOMENT = 1e-3
 """Seconds: the point ends in the moment in which the last waiting request exceeds the limit."""
+_ENOUGH, _QUICK = 50, 0.05
 FAILURES = "failures"
 """The criterion that at most 1 % of the requests fail."""
 
@@ -80,6 +81,8 @@ class Measured:
     given_up: bool = False
     valid: bool = True
     """Whether its figures are the server's; a point that the client bent says nothing."""
+    variability: float | None = None
+    """Squared coefficient of variation of the requests' time in service; None where too few ended to tell."""
 
     @property
     def held(self) -> bool:
@@ -125,7 +128,21 @@ def evidence(
         gaps=gaps / mean_gap if mean_gap else np.empty(0),
         growing=queue_growing(result.records, arrivals),
         valid=valid,
+        variability=_variability(steady),
     )
+
+
+def _variability(records: Records) -> float | None:
+    """Return how much times in service vary: from the first token on, and before it what the quickest waited."""
+    answered = [record for record in records if record.outcome is Outcome.OK and record.event_times]
+    if len(answered) < _ENOUGH:
+        return None
+    waits = np.array([record.event_times[0] - record.scheduled_at for record in answered])
+    services = np.array([record.finished_at - record.event_times[0] for record in answered]) + np.quantile(
+        waits, _QUICK
+    )
+    mean = float(services.mean())
+    return float(services.var()) / mean**2 if mean > 0 else None
 
 
 def _steady(records: Records, arrivals: Arrivals) -> tuple[Records, Values]:

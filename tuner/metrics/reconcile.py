@@ -27,6 +27,7 @@ from tuner.metrics.latency import ttft_from_send
 _BELOW_S, _BELOW = 0.001, 0.01
 _ABOVE_S, _ABOVE = 0.020, 0.10
 _OTHERS = "other clients?"
+_RESTLESS = "the server was not at rest before or after the load: its counters can't be compared with the client's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class _Count:
 
 
 def reconcile(
-    result: LoadResult, server: ServerFigures, *, alone: bool = True, shares_prefix: bool = True
+    result: LoadResult, server: ServerFigures, *, alone: bool = True, drained: bool = True, shares_prefix: bool = True
 ) -> Reconciliation:
     """Return what client and server say of the same load point, and what does not agree though it should.
 
@@ -47,6 +48,7 @@ def reconcile(
         result: what the load generator brought back.
         server: the server's figures from before the first request to after the last end.
         alone: whether the server surely had no other client.
+        drained: whether the server was at rest before and after, so that its counters tell all of the load.
         shares_prefix: whether prompts have a beginning in common; without, the prefix cache must not be hit.
     """
     started = [record for record in result.records if record.event_times]
@@ -55,7 +57,10 @@ def reconcile(
     output = _Count("output tokens", sum(record.output_tokens for record in started), server.generation_tokens)
     mean = float(np.mean(ttft_from_send(started))) if started else None
     clean = all(record.outcome is Outcome.OK for record in result.records)
-    mismatches = [text for count in (requests, prompt, output) if (text := _unequal(count, alone=alone, clean=clean))]
+    counts = (requests, prompt, output) if drained else ()
+    mismatches = [text for count in counts if (text := _unequal(count, alone=alone, clean=clean))]
+    if not drained and requests.server is not None:
+        mismatches.append(_RESTLESS)
     if requests.server == requests.client:
         mismatches += _ttft_apart(mean, server.ttft_mean)
     if not shares_prefix:

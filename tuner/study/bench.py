@@ -247,7 +247,8 @@ def _measured(
     plan: BenchPlan, url: str, model: str, began: datetime, result: LoadResult, scraper: Scraper | None
 ) -> Measured:
     scrapes = scraper.scrapes(result.started_at) if scraper else ()
-    server = server_figures(scrapes)
+    server = server_figures(scrapes, result.duration)
+    drained = scraper is None or scraper.drained
     point = LoadPoint(
         index=0,
         arrivals=plan.arrivals,
@@ -258,7 +259,9 @@ def _measured(
         summary=summarise(result, plan.arrivals, plan.slos, lead_s=lead_of(plan.workload)),
         server=server,
         client=result.client,
-        reconciliation=reconcile(result, server, alone=False, shares_prefix=may_share_prefix(plan.workload)),
+        reconciliation=reconcile(
+            result, server, alone=False, drained=drained, shares_prefix=may_share_prefix(plan.workload)
+        ),
     )
     bench = Bench(url=url, model=model, workload=plan.workload, slos=plan.slos, point=point)
     closed = isinstance(plan.arrivals, ClosedLoop) and plan.send_for_s is not None

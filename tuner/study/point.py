@@ -112,7 +112,7 @@ class Meter:
             sampler = await stack.enter_async_context(sampling(session_id=self._server.pid, gpus=self._gpus()))
             result = await self.run(arrivals, requests, index, give_up=give_up)
         scrapes, samples = scraper.scrapes(result.started_at), sampler.samples(result.started_at)
-        point = self._point(arrivals, requests, index, began, result, scrapes, samples)
+        point = self._point(arrivals, requests, index, began, result, scrapes, samples, drained=scraper.drained)
         return Measurement(point, result, scrapes, samples, self._clock() - started)
 
     async def run(
@@ -145,6 +145,8 @@ class Meter:
         result: LoadResult,
         scrapes: tuple[Scrape, ...],
         samples: tuple[MachineSample, ...],
+        *,
+        drained: bool,
     ) -> LoadPoint:
         workload = self._spec.workload
         server = server_figures(scrapes, result.duration)
@@ -161,7 +163,7 @@ class Meter:
             server=server,
             client=result.client,
             machine=machine_figures(samples, result.duration),
-            reconciliation=reconcile(result, server, shares_prefix=may_share_prefix(workload)),
+            reconciliation=reconcile(result, server, drained=drained, shares_prefix=may_share_prefix(workload)),
         )
 
     def _gpus(self) -> tuple[int | str, ...] | None:

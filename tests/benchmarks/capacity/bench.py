@@ -1,4 +1,4 @@
-"""What the capacity search is worth: accuracy and cost beside a line through eight points, coverage, two real runs."""
+"""What the capacity search is worth: accuracy beside a line through eight points, coverage, twice on real servers."""
 
 import argparse
 import asyncio
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.benchmarks.capacity.queue import SlotQueue
+from tests.benchmarks.capacity.repeated import found_twice
 from tests.benchmarks.capacity.simulation import Searched, line_through_eight, search
 from tuner.domain.arrivals import PoissonArrivals
 from tuner.domain.lengths import FixedLength
@@ -48,19 +49,23 @@ REAL_SLOS = (parse_slo("ttft_p95=60ms"),)
 
 
 def main() -> None:
-    """Run one of the three benchmarks."""
+    """Run one of the four benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["accuracy", "coverage", "real"])
+    parser.add_argument("what", choices=["accuracy", "coverage", "real", "vllm"])
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--tolerance", type=float, default=0.05)
     parser.add_argument("--requests", type=int, help="coverage: a time budget worth so many requests at the capacity")
+    parser.add_argument("--vllm-python", type=Path, default=Path(".venv-vllm/bin/python"))
+    parser.add_argument("--seconds", type=float, default=240.0, help="vllm: the time budget of a search")
     given = parser.parse_args()
     if given.what == "accuracy":
         accuracy(given.seeds)
     elif given.what == "coverage":
         coverage(given.seeds, given.tolerance, given.requests)
-    else:
+    elif given.what == "real":
         real(given.tolerance)
+    else:
+        vllm(given.vllm_python.absolute(), given.seconds, given.tolerance)
 
 
 def accuracy(seeds: int) -> None:
@@ -109,6 +114,19 @@ def real(tolerance: float) -> None:
             f"{found.rps / truth - 1:+.1%}, {sent} requests, {took:.0f} s {found.note}",
             flush=True,
         )
+
+
+def vllm(python: Path, seconds: float, tolerance: float) -> None:
+    """Search twice on the real vLLM, a launch each, and print whether either interval holds the other's estimate."""
+    first, second = found_twice(python, seconds, tolerance)
+    for number, found in enumerate((first, second), start=1):
+        upper = found.upper_rps or float("inf")
+        print(
+            f"run {number}: {found.rps:.2f} [{found.lower_rps:.2f}, {upper:.2f}] req/s, {found.limited_by} {found.note}"
+        )
+    for found, other in ((first, second), (second, first)):
+        inside = other.lower_rps <= found.rps <= (other.upper_rps or float("inf"))
+        print(f"{found.rps:.2f} lies {'within' if inside else 'outside of'} the other run's interval")
 
 
 @contextmanager

@@ -52,6 +52,13 @@ def test_two_sides_that_agree_have_nothing_to_say():
     assert found.server_ttft_mean == 0.195
 
 
+def test_counters_of_a_server_that_was_not_at_rest_prove_nothing():
+    found = reconcile(TEN, server(ttft_count=13, generation_tokens=17), drained=False)
+    assert [text.partition(":")[0] for text in found.mismatches] == [
+        "the server was not at rest before or after the load"
+    ]
+
+
 @pytest.mark.parametrize(
     ("counter", "value", "what"),
     [
