@@ -1,0 +1,1 @@
+"""How each family of models is built, from its configuration. Pure."""
