@@ -19,6 +19,8 @@ QUEUE = "queue"
 CONFIDENCE = 0.9
 _BEYOND = 2.0
 """Crossings are looked for this many times outside of the search range."""
+_ASIDE = 1.3
+"""A verdict is not wrong by chance so far from the crossing."""
 _ROUNDING = 1 - 1e-6
 _MINUTE_FROM, _HOURS_FROM = 90.0, 90.0
 _NEAR = 1.2
@@ -52,13 +54,27 @@ def estimate(plan: LoadPlan, slos: Sequence[Slo], target_rps: float, points: Seq
     """
     if not points:
         return None
-    low, high = target_rps * plan.lowest / _BEYOND, target_rps * plan.highest * _BEYOND
+    low, high = _considered(plan, target_rps, points)
     found = {name: crossing(name, points, low, high) for name in [*(slo.name for slo in slos), FAILURES]}
     found[QUEUE] = queue_crossing(points, low, high)
     broken = {one.name for point in points for one in point.criteria if not one.held}
     broken |= {QUEUE} if any(point.growing for point in points) else set()
     name, first = min(((name, found[name]) for name in broken or found), key=lambda item: item[1].rate(0.5))
     return _estimate(name, first)
+
+
+def _considered(plan: LoadPlan, target_rps: float, points: Sequence[Measured]) -> tuple[float, float]:
+    """Return the lowest and the highest rate that come into question: those near the verdicts, once there are both.
+
+    A few requests, or a point that was given up, say too little by themselves to rule out rates far beyond them.
+    """
+    low, high = target_rps * plan.lowest / _BEYOND, target_rps * plan.highest * _BEYOND
+    held = [point.rate for point in points if point.held]
+    broken = [point.rate for point in points if point.plainly_broken]
+    if held and broken:
+        low = max(low, min(max(held), *broken) / _ASIDE)
+        high = min(high, max(*held, min(broken)) * _ASIDE)
+    return low, high
 
 
 def _estimate(name: str, found: Crossing) -> Estimate:
@@ -107,7 +123,7 @@ def _between_verdicts(found: Estimate, points: Sequence[Measured]) -> Estimate:
     plainly held, or plainly broke. Near the crossing verdicts are chance, and cut nothing.
     """
     below = [point.rate for point in points if point.held and point.rate <= found.rate / _FAR]
-    above = [point.rate for point in points if not point.held and point.rate >= found.rate * _FAR]
+    above = [point.rate for point in points if point.plainly_broken and point.rate >= found.rate * _FAR]
     return replace(found, lower=max(found.lower, *below, 0.0), upper=min(found.upper, min(above, default=math.inf)))
 
 

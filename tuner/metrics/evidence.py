@@ -90,6 +90,11 @@ class Measured:
         return not self.growing and not self.given_up and all(one.held for one in self.criteria)
 
     @property
+    def plainly_broken(self) -> bool:
+        """Whether a bound was exceeded: a growing queue alone is a verdict that is wrong now and then."""
+        return self.given_up or not all(one.held for one in self.criteria)
+
+    @property
     def used(self) -> float | None:
         """The largest statistic over its limit; None where one is missing."""
         known = [one.used for one in self.criteria if one.name != FAILURES]

@@ -38,6 +38,8 @@ _UNCERTAINTY = 2.0
 simulated, since what it depends on are arrivals and work as they happen to come. It keeps a lucky start from ending the
 search.
 """
+_BEYOND = 1.1
+"""How far beyond the highest rate that held and the lowest that broke a refining point may lie."""
 _STEP = 60.0
 """Above this steepness more requests at a rate tell nothing new: the bracket is halved instead."""
 _WORTH_IT = 0.1
@@ -178,15 +180,22 @@ def _refine(state: _State) -> Probe | None:
     fewest = 0 if found.first.steepness > _STEP else (_UNCERTAINTY * _Z / state.plan.tolerance) ** 2
     if found.half_width <= state.plan.tolerance and seen >= fewest:
         return None
-    inside = min(max(found.rate, state.bottom), state.top)
-    small = _passing(state, inside, "at the crossing")
+    small = _passing(state, _inside(state, found.rate), "at the crossing")
     if found.first.steepness > _STEP:
         return small
     rate, requests = cheapest(
         found, state.points, state.plan.tolerance, small.requests, max(small.requests, round(_GROWTH * seen))
     )
-    rate = min(max(rate, state.bottom), state.top)
-    return Probe(rate, requests, give_up(state.slos, requests, margin=_HOPELESS_MARGIN), "at the crossing")
+    margin = _HOPELESS_MARGIN
+    return Probe(_inside(state, rate), requests, give_up(state.slos, requests, margin=margin), "at the crossing")
+
+
+def _inside(state: _State, rate: float) -> float:
+    """Return the rate, brought near the verdicts: before much is known, an estimate can lie far beyond them."""
+    broken = [point.rate for point in state.points if point.plainly_broken]
+    held = max(point.rate for point in state.held)
+    low, high = (min(held, *broken), max(held, min(broken))) if broken else (held, math.inf)
+    return min(max(rate, low / _BEYOND, state.bottom), high * _BEYOND, state.top)
 
 
 def _affordable(state: _State, measured: Sequence[Measured], probe: Probe) -> Probe | None:
