@@ -32,17 +32,14 @@ from tuner.metrics.validity import invalid_reasons
 
 QUEUE = SlotQueue(slots=16, service_s=2.0)
 SLOS = (parse_slo("ttft_p95=500ms"),)
-QUEUES = (
-    SlotQueue(1, 0.1),
-    SlotQueue(1, 0.1, exponential=True),
-    SlotQueue(4, 0.5),
-    SlotQueue(4, 0.5, exponential=True),
-    SlotQueue(4, 0.2, exponential=True),
-    SlotQueue(16, 2.0),
-    SlotQueue(16, 1.3, exponential=True),
-    SlotQueue(64, 8.0),
-    SlotQueue(64, 8.0, exponential=True),
-)
+QUEUES = tuple(
+    SlotQueue(slots, seconds, exponential=exponential)
+    for slots, seconds, exponential in (
+        (1, 0.1, False), (1, 0.1, True), (2, 0.2, False), (2, 0.2, True), (4, 0.5, False), (4, 0.5, True),
+        (4, 0.2, True), (8, 1.0, False), (8, 1.0, True), (16, 2.0, False), (16, 1.3, True), (32, 3.0, False), (32, 3.0, True),
+        (64, 8.0, False), (64, 8.0, True),
+    )
+)  # fmt: skip
 SERVER = Path(__file__).parents[2] / "fakes" / "slot_server.py"
 REAL = SlotQueue(slots=8, service_s=0.08, first_token_s=0.01)
 REAL_SLOS = (parse_slo("ttft_p95=60ms"),)
