@@ -27,6 +27,16 @@ class Memory:
 
     total: int = 80 * 2**30
     used: int = 70 * 2**30
+    reserved: int = 2**29
+    """In the second version of the structure alone."""
+
+
+@dataclass
+class User:
+    """nvmlProcessInfo_t; in a MIG slice the memory may be unknown."""
+
+    pid: int
+    usedGpuMemory: int | None = 2**30  # noqa: N815  # the library's own name
 
 
 @dataclass
@@ -34,12 +44,15 @@ class Card:
     """An H100 under load, as NVML would tell; `failing` maps the name of a call to the error it raises."""
 
     uuid: str = "GPU-0"
+    name: str = "NVIDIA H100 80GB HBM3"
     power_mw: int = 698_000
     energy_mj: int = 5_000_000
     sm_clock_mhz: int = 1980
     memory_clock_mhz: int = 2619
     temperature_c: int = 64
     reasons: int = 0
+    memory: Memory = field(default_factory=Memory)
+    users: list[User] = field(default_factory=list[User])
     failing: dict[str, Exception] = field(default_factory=dict[str, Exception])
 
 
@@ -52,6 +65,7 @@ class FakeNvml:
         """Have these cards; `init_error` is what a machine without a driver raises."""
         self.cards = cards
         self.init_error = init_error
+        self.nvmlMemory_v2: int = pynvml.nvmlMemory_v2  # the library's own name
         self.initialised = 0
         self.idle = threading.Event()
         """Set once nobody uses it any more."""
@@ -96,10 +110,25 @@ class FakeNvml:
         self._check(card, "nvmlDeviceGetUtilizationRates")
         return Rates()
 
-    def nvmlDeviceGetMemoryInfo(self, card: Card, /) -> Any:  # noqa: N802
-        """Return bytes."""
-        self._check(card, "nvmlDeviceGetMemoryInfo")
-        return Memory()
+    def nvmlDeviceGetName(self, card: Card, /) -> str:  # noqa: N802
+        """Return what the driver calls the card."""
+        self._check(card, "nvmlDeviceGetName")
+        return card.name
+
+    def nvmlDeviceGetMemoryInfo(self, card: Card, version: int | None = None, /) -> Any:  # noqa: N802
+        """Return bytes; an old driver knows the structure's first version alone."""
+        self._check(card, "nvmlDeviceGetMemoryInfo" if version is None else "nvmlDeviceGetMemoryInfo_v2")
+        return card.memory
+
+    def nvmlDeviceGetUUID(self, card: Card, /) -> str:  # noqa: N802
+        """Return the card's UUID."""
+        self._check(card, "nvmlDeviceGetUUID")
+        return card.uuid
+
+    def nvmlDeviceGetComputeRunningProcesses(self, card: Card, /) -> list[User]:  # noqa: N802
+        """Return who computes on the card."""
+        self._check(card, "nvmlDeviceGetComputeRunningProcesses")
+        return card.users
 
     def nvmlDeviceGetPowerUsage(self, card: Card, /) -> int:  # noqa: N802
         """Return milliwatts."""

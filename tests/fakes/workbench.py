@@ -85,26 +85,29 @@ class Workbench:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def start(self, *arguments: str | Path) -> "RunningTuner":
+    def start(self, *arguments: str | Path, env: dict[str, str] | None = None) -> "RunningTuner":
         """Start a command and return while it runs."""
         command = [sys.executable, "-m", "tuner", *map(str, arguments)]
         process = subprocess.Popen(
-            command, cwd=self.directory, env=self._environment(None), stdout=subprocess.DEVNULL,
+            command, cwd=self.directory, env=self._environment(env), stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         return RunningTuner(process)
 
     def _environment(self, extra: dict[str, str] | None) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TUNER_")}
-        return kept | {"NO_COLOR": "1"} | (extra or {})
+        # Locks of its own: tests that run beside one another do not wait for each other's launches.
+        own = {"NO_COLOR": "1", "TUNER_LOCK_DIR": str(self.directory)}
+        return kept | own | (extra or {})
 
 
 class RunningTuner:
     """A tuner at work: its lines as they come, signals, and the processes below it."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        """Take a process whose stderr is a pipe."""
+    def __init__(self, process: subprocess.Popen[str], *, patience: float = PATIENCE_S) -> None:
+        """Take a process whose stderr is a pipe, and the seconds that its end may take."""
         self.process = process
+        self._patience = patience
         self.lines: list[str] = []
 
     def wait_for(self, text: str) -> str:
@@ -129,7 +132,7 @@ class RunningTuner:
         assert self.process.stderr is not None
         with self.process.stderr as stderr:
             self.lines += stderr.readlines()
-        return self.process.wait(timeout=PATIENCE_S)
+        return self.process.wait(timeout=self._patience)
 
 
 def until(condition: Callable[[], bool], *, seconds: float = 10.0) -> bool:

@@ -12,6 +12,7 @@ from tests.fakes.workbench import ROOT
 from tuner.domain.errors import LaunchError
 from tuner.domain.failure import FailureKind
 from tuner.domain.flags import Flags
+from tuner.domain.trial import STARTUP
 from tuner.server import procfs
 from tuner.server.command import engine_environment
 from tuner.server.engine import EngineProbe
@@ -80,6 +81,9 @@ async def test_a_real_server_starts_serves_and_leaves_nothing_behind(
         assert client.connect_ex(("127.0.0.1", int(server.url.rpartition(":")[2]))) != 0
     assert end.resolved["max_model_len"] == 160
     assert end.resolved["kv_cache_tokens"] > 1000
+    phases = end.resolved[STARTUP]
+    assert phases.keys() >= {"imports", "warm_up", "serving"}
+    assert sum(phases.values()) == pytest.approx(server.ready_after, abs=1.5)
     assert server.api_key not in (tmp_path / "log").read_text()
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tuner import __version__
-from tuner.cli import answers, bench, files, run, workloads
+from tuner.cli import answers, bench, files, gpus, plan, run, workloads
 from tuner.domain.errors import TunerError
 
 _INTERNAL_ERROR = 1
@@ -24,6 +24,8 @@ app = typer.Typer(
 run.register(app)
 answers.register(app)
 bench.register(app)
+plan.register(app)
+gpus.register(app)
 files.register(app)
 workloads.register(app)
 

@@ -24,6 +24,7 @@ from tuner.cli.text import (
 from tuner.domain.events import (
     Event,
     LoadPointMeasured,
+    Noted,
     Observer,
     PhaseStarted,
     Progress,
@@ -58,6 +59,8 @@ def line(event: Event, trials: dict[int, Trial]) -> str | None:  # noqa: PLR0911
             return _finished(trial, trials.get(best) if best is not None else None)
         case TrialRetried(number=number, failure=failure):
             return f"trial {number}: {failure.kind}, trying again: {failure.evidence}"
+        case Noted(text=text):
+            return text
         case StudyFinished(reason=reason, measured=measured):
             return f"ended after {plural(measured, 'trial')}: {reason}"
         case Progress():

@@ -11,9 +11,20 @@ import typer
 
 from tuner.cli.options import DEFAULT_DATABASE, Database, SloOptions
 from tuner.cli.signals import SIGNALLED, until_signalled
+from tuner.cli.telling import (
+    LOOPBACK,
+    MetricsHost,
+    MetricsPort,
+    Notify,
+    Telling,
+    database_option,
+    resume_command,
+    telling,
+)
 from tuner.domain.errors import InputError
 
 if TYPE_CHECKING:
+    from tuner.domain.events import Event
     from tuner.domain.study import StudySpec
 
 StudyFile = Annotated[Path | None, typer.Argument(help="The study file (see `tuner init`).", metavar="[STUDY.yaml]")]
@@ -32,6 +43,8 @@ def register(app: typer.Typer) -> None:
 _RUN_EXAMPLES = """Examples:
 
 tuner run study.yaml --until 07:00
+
+tuner run study.yaml --warm-start a100-night --warm-start-db a100.db
 
 tuner run --model Qwen/Qwen3-8B --search-space scheduler --target-rps 10 --slo ttft_p95=500ms --hours 8
 """
@@ -60,6 +73,14 @@ def run(  # options are what a command has
         list[str] | None,
         typer.Option("--candidate", help="Flags to measure right after the defaults, as one quoted line."),
     ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option("--warm-start", help="An earlier study whose best are measured anew.", metavar="STUDY"),
+    ] = None,
+    warm_start_db: Annotated[
+        str | None,
+        typer.Option("--warm-start-db", help="The earlier study's result file; else this one's.", metavar="FILE"),
+    ] = None,
     engine_flags: Annotated[
         str | None, typer.Option("--engine-flags", help="Flags of every launch, as one quoted line.", metavar="FLAGS")
     ] = None,
@@ -75,6 +96,9 @@ def run(  # options are what a command has
     trials: Trials = None,
     hours: Hours = None,
     until: Until = None,
+    notify: Notify = None,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = LOOPBACK,
     db: Database = DEFAULT_DATABASE,
 ) -> None:
     """Run a study: start vLLM with one configuration after another, load it, measure it, store it.
@@ -90,12 +114,13 @@ def run(  # options are what a command has
         "slos": slo_mapping(slo),
         "objectives": objective,
         "candidates": candidate,
+        "warm_start": {"study": warm_start, "db": _from_here(warm_start_db)},
         "engine": {"flags": engine_flags, "vllm_python": vllm_python},
         "workload": {"base": _from_here(workload), "input_tokens": input_tokens, "output_tokens": output_tokens},
         "sampler": {"name": sampler, "seed": seed},
         "budget": {"trials": trials, "hours": hours, "until": until},
     }
-    _run(spec_from(file, overrides), db)
+    _run(spec_from(file, overrides), db, Telling(notify, metrics_port, metrics_host))
 
 
 def resume(
@@ -104,6 +129,9 @@ def resume(
     hours: Hours = None,
     until: Until = None,
     vllm_python: VllmPython = None,
+    notify: Notify = None,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = LOOPBACK,
     db: Database = DEFAULT_DATABASE,
 ) -> None:
     """Go on with a stored study after any stop, planned or not, up to its budget."""
@@ -117,12 +145,13 @@ def resume(
         raise InputError(f"no study named {study!r} in it; there are: {names}", where=db)
     spec = stored.spec
     budget = {name: value for name, value in (("trials", trials), ("hours", hours), ("until", until)) if value}
-    _run(with_changes(spec, {"budget": budget, "engine": {"vllm_python": vllm_python} if vllm_python else {}}), db)
+    changes = {"budget": budget, "engine": {"vllm_python": vllm_python} if vllm_python else {}}
+    _run(with_changes(spec, changes), db, Telling(notify, metrics_port, metrics_host))
 
 
-def _from_here(workload: str | None) -> str | None:
-    """Return a workload's file as an absolute path: paths of a study file start at that file, those of a flag here."""
-    return str(Path(workload).resolve()) if workload is not None and Path(workload).is_file() else workload
+def _from_here(named: str | None) -> str | None:
+    """Return a file as an absolute path: paths of a study file start at that file, those of a flag here."""
+    return str(Path(named).resolve()) if named is not None and Path(named).is_file() else named
 
 
 def slo_mapping(texts: list[str] | None) -> dict[str, str] | None:
@@ -159,6 +188,10 @@ def spec_from(file: Path | None, overrides: dict[str, Any]) -> "StudySpec":
     )
 
 
+_BARE = {"warm_start": "study"}
+"""What the one word means that a section may be, where it isn't the base that flags are laid over."""
+
+
 def _laid_over(data: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     merged = dict(data)
     for key, value in overrides.items():
@@ -166,7 +199,7 @@ def _laid_over(data: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any
             given = {name: part for name, part in value.items() if part is not None}  # pyright: ignore[reportUnknownVariableType]
             before: Any = merged.get(key) or {}
             if given:  # a section that is named, such as `workload: chat`, is what the flags start from
-                merged[key] = {**(before if isinstance(before, dict) else {"base": before}), **given}
+                merged[key] = {**(before if isinstance(before, dict) else {_BARE.get(key, "base"): before}), **given}
         elif value:
             merged[key] = value
     return merged
@@ -199,28 +232,31 @@ def with_changes(spec: "StudySpec", changes: dict[str, dict[str, Any]]) -> "Stud
         raise explain(error, source="command line", model=StudySpec) from error
 
 
-def _run(spec: "StudySpec", db: str) -> None:
+def _run(spec: "StudySpec", db: str, asked: Telling) -> None:
     from tuner.cli.console import stderr
     from tuner.cli.progress import progress
     from tuner.store.location import DatabaseLocation
     from tuner.study.session import run_session
 
     console = stderr()
-    with progress(console, now=lambda: datetime.now().astimezone()) as (observe, say):
-        session = run_session(
-            spec,
-            DatabaseLocation.parse(db),
-            cwd=Path.cwd(),
-            environ=os.environ,
-            notify=observe,
-            on_line=say,
-        )
+    location, resume = DatabaseLocation.parse(db), resume_command(spec.study, db)
+    with (
+        progress(console, now=lambda: datetime.now().astimezone()) as (show, say),
+        telling(asked, spec, resume, say) as teller,
+    ):
+
+        def observe(event: "Event") -> None:
+            show(event)
+            teller.observe(event)
+
+        session = run_session(spec, location, cwd=Path.cwd(), environ=os.environ, notify=observe, on_line=say)
         ended = asyncio.run(until_signalled(session))
-    option = "" if db == DEFAULT_DATABASE else f" --db {db}"
+        if isinstance(ended, signal.Signals):
+            teller.stopped_by(ended.name)
     if isinstance(ended, signal.Signals):
-        console.print(f"Stopped. Nothing measured is lost; `tuner resume {spec.study}{option}` goes on from here.")
+        console.print(f"Stopped. Nothing measured is lost; `{resume}` goes on from here.", soft_wrap=True)
         raise typer.Exit(SIGNALLED + ended)
     console.print(
-        f"`tuner best --study {spec.study} --target-rps {spec.target_rps:g}{option}` says what to deploy.",
+        f"`tuner best --study {spec.study} --target-rps {spec.target_rps:g}{database_option(db)}` says what to deploy.",
         soft_wrap=True,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tuner.domain.flags import Flags, format_value
 from tuner.domain.trial import Trial, TrialRole, TrialState
-from tuner.domain.units import format_ms
+from tuner.domain.units import bounds_text, format_ms
 
 if TYPE_CHECKING:
     from tuner.domain.measurement import Capacity
@@ -51,16 +51,9 @@ def capacity_text(capacity: "Capacity | None") -> str:
     return bounds_text(capacity.rps, capacity.lower_rps, capacity.upper_rps)
 
 
-def bounds_text(rps: float, lower_rps: float, upper_rps: float | None) -> str:
-    """Return a capacity with its interval."""
-    if upper_rps is None:
-        return f"≥ {rps:.3g} req/s"
-    return f"{rps:.3g} req/s ({lower_rps:.3g}–{upper_rps:.3g})" if rps > 0 else f"< {upper_rps:.3g} req/s"
-
-
 def role_text(role: TrialRole) -> str:
     """Return where a configuration came from, in a word."""
-    return {TrialRole.BASELINE: "defaults", TrialRole.CANDIDATE: "candidate", TrialRole.SAMPLED: "sampled"}[role]
+    return {TrialRole.BASELINE: "defaults", TrialRole.WARM_START: "warm start"}.get(role, role.value)
 
 
 def outcome_text(trial: Trial) -> str:

@@ -25,7 +25,7 @@ from tuner.cli.text import (
 from tuner.domain.flags import serve_command
 from tuner.domain.measurement import LoadPoint, ServerFigures
 from tuner.domain.telemetry import GpuFigures
-from tuner.domain.trial import Launch, Study, Trial, TrialState
+from tuner.domain.trial import STARTUP, Launch, Study, Trial, TrialState
 
 _GIB = 2**30
 _BUSIEST = 3
@@ -65,8 +65,9 @@ def _capacity(trial: Trial) -> str:
 def _launch(launch: Launch) -> str:
     ready = f"ready after {duration_text(launch.ready_after)}" if launch.ready_after is not None else "never ready"
     ended = f"exit {launch.exit_code}" if launch.exit_code is not None else ""
-    resolved = ", ".join(f"{name} {value}" for name, value in launch.resolved.items())
-    return joined([ready, ended, resolved, f"log {launch.log_path}"])
+    phases = ", ".join(f"{name} {duration_text(seconds)}" for name, seconds in launch.resolved.get(STARTUP, {}).items())
+    resolved = ", ".join(f"{name} {value}" for name, value in launch.resolved.items() if name != STARTUP)
+    return joined([f"{ready} ({phases})" if phases else ready, ended, resolved, f"log {launch.log_path}"])
 
 
 def _print_points(console: Console, points: Sequence[LoadPoint]) -> None:

@@ -20,6 +20,10 @@ class StudyStarted:
     seconds: float | None
     """The budget in seconds from now, None when only trials bound it."""
     warnings: tuple[str, ...] = ()
+    history: tuple[Trial, ...] = ()
+    """The trials that stood in it already, whatever became of them."""
+    best: int | None = None
+    """Number of the best of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,13 @@ class TrialRetried:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that people should know and that changes nothing: a suspicion, a step that was left out."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class StudyFinished:
     """The study ended; `reason` in words."""
 
@@ -92,6 +103,7 @@ Event = (
     | LoadPointMeasured
     | TrialFinished
     | TrialRetried
+    | Noted
     | StudyFinished
 )
 Observer = Callable[[Event], None]

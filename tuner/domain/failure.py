@@ -29,6 +29,8 @@ class FailureKind(StrEnum):
     ENGINE_HUNG = "engine_hung"
     """No token for too long while requests waited."""
     CUDA_ERROR = "cuda_error"
+    MACHINE = "machine"
+    """The machine's limits: disk, shared memory, open files, permissions."""
     COMPILE_CACHE = "compile_cache"
     START_TIMEOUT = "start_timeout"
     INFEASIBLE = "infeasible"

@@ -77,6 +77,8 @@ class Engine(Frozen):
     """A fixed port for the server; without it, a free one for each launch."""
     start_timeout: Seconds = 1800.0
     """How long a launch may take to answer its first completion."""
+    hang_timeout: Seconds = 60.0
+    """How long an engine under load may bring no token before it counts as hung."""
 
     @field_validator("gpus")
     @classmethod
@@ -186,6 +188,23 @@ Objective = Annotated[str, AfterValidator(_objective), WithJsonSchema({"type": "
 """`capacity_rps` (maximised), or a latency percentile at the target rate such as `ttft_p95` (minimised)."""
 
 
+class WarmStart(Frozen):
+    """An earlier study whose best configurations are measured anew, on whatever this one runs on."""
+
+    study: StudyName
+    """The earlier study's name."""
+    db: str | None = None
+    """Its result file, or any SQLAlchemy URL; without it, this study's own."""
+
+
+def _bare_study(value: Any) -> Any:  # noqa: ANN401
+    return {"study": value} if isinstance(value, str) else value
+
+
+BareWarmStart = Annotated[WarmStart, BeforeValidator(_bare_study, json_schema_input_type=StudyName | WarmStart)]
+"""A bare name means a study of the same result file."""
+
+
 class StudySpec(Frozen):
     """A study, as its file says it."""
 
@@ -199,6 +218,8 @@ class StudySpec(Frozen):
     """The requests per second the study is for."""
     candidates: tuple[FixedFlags, ...] = ()
     """Configurations to measure right after trial 0, such as the flags in use today."""
+    warm_start: BareWarmStart | None = None
+    """An earlier study whose best configurations are measured right after the candidates."""
     search_space: SearchSpace
     """The flags that are tuned: a space's name, a file, or the space itself."""
     workload: Workload = Workload()

@@ -19,6 +19,10 @@ class TrialRole(StrEnum):
     """Trial 0: vLLM's defaults, the tuned flags omitted."""
     CANDIDATE = "candidate"
     """Named by the user."""
+    SUGGESTED = "suggested"
+    """From the planner's arithmetic: the head start."""
+    WARM_START = "warm_start"
+    """Among the best of an earlier study, measured anew."""
     SAMPLED = "sampled"
 
 
@@ -36,6 +40,10 @@ class TrialState(StrEnum):
     """The same configuration, resolved as vLLM resolves it, was measured before."""
     INTERRUPTED = "interrupted"
     """The tuner stopped while it ran; it is asked again."""
+
+
+STARTUP = "startup_s"
+"""Key of a launch's `resolved` that holds the seconds of each phase of its start."""
 
 
 class Provenance(Frozen):
@@ -72,7 +80,7 @@ class Launch(Frozen):
     """As the operating system gave it; negative is a signal."""
     failure: Failure | None = None
     resolved: dict[str, Any] = {}
-    """Settings in force, read from the server's log and metrics."""
+    """Settings in force, read from the server's log and metrics; `STARTUP` holds the phases of the start."""
     provenance: Provenance = Provenance()
 
 

@@ -35,3 +35,10 @@ def format_ms(seconds: float) -> str:
     if milliseconds >= 999.5:  # noqa: PLR2004  # from a second on, seconds read better
         return f"{seconds:.2f} s"
     return f"{milliseconds:.0f} ms" if milliseconds >= 99.95 else f"{milliseconds:.1f} ms"  # noqa: PLR2004
+
+
+def bounds_text(rps: float, lower_rps: float, upper_rps: float | None) -> str:
+    """Return a capacity with its interval."""
+    if upper_rps is None:
+        return f"≥ {rps:.3g} req/s"
+    return f"{rps:.3g} req/s ({lower_rps:.3g}–{upper_rps:.3g})" if rps > 0 else f"< {upper_rps:.3g} req/s"

@@ -39,8 +39,9 @@ _REST_DOUBT = 1.0
 _LEAST_REST_DOUBT = 256 * _MIB
 _ACTIVATION_DOUBT = 0.5
 """Of a token's activations, relative."""
-_TOTAL_DOUBT, _CPU_TOTAL_DOUBT = 0.01, 0.2
-"""Of a device's memory, relative, where no launch says: a container may be given less than its machine has."""
+_TOTAL_DOUBT, _CPU_TOTAL_DOUBT = 0.003, 0.2
+"""Of a device's memory, relative, where no launch says: drivers keep a little for themselves, and a container may be
+given less than its machine has."""
 _RATIO_MATTERS = 0.01
 """Logged over planned tokens that differ by less are the same."""
 

@@ -3,18 +3,20 @@
 The order is always the same: measurements are committed elsewhere first, constraints are set next, `tell` comes last,
 so that a COMPLETE trial implies its evidence. What the configuration broke is COMPLETE with a violated constraint and
 the worst values seen, so that the sampler leaves the cliff; what the surroundings broke is FAIL, which Optuna's
-samplers never read.
+samplers never read. How far a configuration is on the wrong side of a limit is graded, on the right side too: it is
+the caller's to say (`tuner.space.learned`).
 """
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
@@ -27,7 +29,8 @@ from tuner.proposal.samplers import make_sampler, sampler_arguments
 MEASURED = "measured"
 """User attribute: False on trials whose values are stand-ins that no report may read."""
 FAILURE_CONSTRAINT = "failure"
-_FAILURE_VIOLATION = 10.0
+LEAST_MARGIN = 0.1
+"""Of a limit that was broken or kept: what is told where nothing more is known."""
 _WORST_BY_DEFAULT = {StudyDirection.MAXIMIZE: 0.0, StudyDirection.MINIMIZE: 1e3}
 _WRITE_TIMEOUT_S = 60.0
 
@@ -63,14 +66,22 @@ class Proposer:
 
         Constraints of the space are not applied here: an infeasible proposal is told as such, which teaches.
         """
-        sampler = Sampler(name=SamplerName.RANDOM, seed=self._spec.sampler.seed) if explore else self._spec.sampler
-        self._study.sampler = make_sampler(sampler, len(self._study.get_trials(deepcopy=False)))
+        known = self._study.get_trials(deepcopy=False)
+        unmeasured = sum(trial.user_attrs.get(MEASURED) is False for trial in known)
+        self._study.sampler = make_sampler(self._sampler(explore=explore, unmeasured=unmeasured), len(known))
         trial = self._study.ask()
         flags: dict[str, FlagValue] = {}
         for name, parameter in self._spec.search_space.parameters.items():
             if is_active(parameter, flags):
                 flags[name] = _suggest(trial, name, self._distributions[name])
         return Proposal(self._trial_id(trial.number), trial.number, flags)
+
+    def _sampler(self, *, explore: bool, unmeasured: int) -> Sampler:
+        """Return the sampler to use: the random start lasts until so many trials are measured, whatever failed."""
+        own = self._spec.sampler
+        if explore:
+            return Sampler(name=SamplerName.RANDOM, seed=own.seed)
+        return own.model_copy(update={"startup_trials": own.startup_trials + unmeasured})
 
     def ask_fixed(self, flags: Mapping[str, FlagValue]) -> Proposal:
         """Return a trial for a configuration that is given: the defaults, a candidate, a trial asked again."""
@@ -89,14 +100,38 @@ class Proposer:
             if internal is not None:
                 self._storage.set_trial_param(proposal.trial_id, name, internal, of)
 
-    def tell_measured(self, proposal: Proposal, values: Mapping[str, float], constraints: Mapping[str, float]) -> None:
-        """Tell objective values and constraint values (zero or less is met). Comes last, after all evidence."""
-        self._complete(proposal.trial_id, [values[name] for name in self._spec.objectives], constraints, measured=True)
+    def tell_measured(
+        self,
+        proposal: Proposal,
+        values: Mapping[str, float],
+        constraints: Mapping[str, float],
+        *,
+        margin: float = LEAST_MARGIN,
+    ) -> None:
+        """Tell objective values and constraint values (zero or less is met). Comes last, after all evidence.
 
-    def tell_violated(self, proposal: Proposal, reason: str) -> None:
-        """Tell that the configuration itself broke: worst values, a violated constraint, marked unmeasured."""
+        Args:
+            proposal: what was measured.
+            values: by objective.
+            constraints: by name.
+            margin: how far it was from failing; positive.
+        """
+        limits = {FAILURE_CONSTRAINT: -max(margin, LEAST_MARGIN), **constraints}
+        self._complete(proposal.trial_id, [values[name] for name in self._spec.objectives], limits, measured=True)
+
+    def tell_violated(self, proposal: Proposal, reason: str, *, violation: float = LEAST_MARGIN) -> None:
+        """Tell that the configuration itself broke or would have: a violated constraint, marked unmeasured.
+
+        Its values are the worst seen, which nothing reads: Optuna wants some.
+
+        Args:
+            proposal: what broke.
+            reason: the kind of failure.
+            violation: how far it is on the wrong side; positive.
+        """
         self._storage.set_trial_user_attr(proposal.trial_id, "failure", reason)
-        self._complete(proposal.trial_id, self._worst(), {FAILURE_CONSTRAINT: _FAILURE_VIOLATION}, measured=False)
+        limits = {FAILURE_CONSTRAINT: max(violation, LEAST_MARGIN)}
+        self._complete(proposal.trial_id, self._worst(), limits, measured=False)
 
     def tell_failed(self, proposal: Proposal, reason: str) -> None:
         """Tell that the surroundings broke the trial: FAIL, which teaches nothing."""
@@ -150,6 +185,15 @@ def open_proposer(url: str, spec: StudySpec, directions: Sequence[str]) -> Propo
         directions: `maximize` or `minimize` for each objective of the spec, in order.
     """
     return _opened(optuna.storages.RDBStorage(url, engine_kwargs=_engine_arguments(url)), spec, directions)
+
+
+@contextmanager
+def storage_errors() -> Generator[None]:
+    """Let through what the database said instead of Optuna's words, which call a full disk invalid data."""
+    try:
+        yield
+    except StorageInternalError as error:
+        raise error.__cause__ or error from None
 
 
 def rehearsal(spec: StudySpec, *, after: int) -> Proposer:

@@ -1,22 +1,25 @@
 """What a server's log says: why it failed, and which settings were in force. Pure: text in, values out.
 
-The whole log is searched, kind by kind, because vLLM's last line is often empty of news (`Engine core initialization
-failed. See root cause above`). The patterns are anchored to whole messages: start-up logs hold harmless texts such as
-`OSError: [Errno 24]` inside a warning, or `'shutdown_timeout': 0` inside a dump.
+The whole log is searched, kind by kind (tuner.server.failure_rules), because vLLM's last line is often empty of news
+(`Engine core initialization failed. See root cause above`).
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tuner.domain.failure import Failure, FailureKind
+from tuner.server.failure_rules import RULES, Rule
 
 _LONGEST_EVIDENCE = 300
 _PREFIX = re.compile(
-    r"^\([\w.-]+(?: [\w.]+)* pid=\d+\) ?"  # (EngineCore pid=4601), (Worker TP0 pid=7)
-    r"|^(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\] ?"
+    r"^\([\w.-]+(?: [\w.=]+)* pid=\d+\) ?|^\[rank\d+\]: ?"  # (EngineCore pid=4601), (VllmWorker rank=1 pid=7), [rank0]:
+    r"|^(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d \[?[\w./]*:\d+\] ?"
 )
+_CODE = re.compile(r"^(  File \"[^\n]*\n)(?: {4}[^\n]*\n)+", re.MULTILINE)
+"""A frame of a traceback and its source, which may hold the very text of a message that was never printed."""
+_FIELD = re.compile(r"^([a-z]\w*(?:\.\w+)*)\n  (?:Input|Value|Field)\b", re.MULTILINE)
+"""A field that pydantic refuses; one report may name several."""
 _ERROR_LINE = re.compile(
     r"^(?!UserWarning|FutureWarning|DeprecationWarning)(?:[\w.]+(?:Error|Exception|Exit)\b.*)", re.MULTILINE
 )
@@ -26,152 +29,14 @@ _MOSTLY_FREE = 0.8
 """From this share of free memory at start on, nobody else holds much: the configuration asked for too much."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One text that proves one kind. `advice` may name the pattern's groups."""
-
-    kind: FailureKind
-    pattern: re.Pattern[str]
-    advice: str
-
-    @classmethod
-    def of(cls, kind: FailureKind, pattern: str, advice: str = "") -> "Rule":
-        """Compile a rule; `^` and `$` mean a line."""
-        return cls(kind, re.compile(pattern, re.MULTILINE), advice)
-
-
 _K = FailureKind
-_LOWER_SEQS = "Lower max-num-seqs, max-num-batched-tokens or gpu-memory-utilization."
-
-RULES: tuple[Rule, ...] = (
-    Rule.of(
-        _K.INVALID_ARGS,
-        r"^[\w. -]+: error: unrecognized arguments: (?P<said>.+)",
-        "This vLLM has no {said}: remove it.",
-    ),
-    Rule.of(_K.INVALID_ARGS, r"^[\w. -]+: error: (?:argument|the following arguments|ambiguous option)\b.+"),
-    Rule.of(
-        _K.INVALID_ARGS,
-        r"max_num_batched_tokens \((?P<batched>\d+)\) must be greater than or equal to max_num_seqs \((?P<seqs>\d+)\)",
-        "Set max-num-batched-tokens to at least {seqs}, or max-num-seqs to at most {batched}.",
-    ),
-    Rule.of(
-        _K.INVALID_ARGS,
-        r"max_num_batched_tokens \((?P<batched>\d+)\) is smaller than max_model_len \((?P<length>\d+)\)",
-        "Set max-num-batched-tokens to at least {length}, max-model-len to at most {batched}, "
-        "or enable-chunked-prefill.",
-    ),
-    Rule.of(
-        _K.INVALID_ARGS,
-        r"User-specified max_model_len \((?P<asked>\d+)\) is greater than the derived max_model_len "
-        r"\(\w+=(?P<most>\d+)",
-        "Set max-model-len to at most {most}, or shorten the workload's requests.",
-    ),
-    Rule.of(
-        _K.INVALID_ARGS,
-        r"Total number of attention heads \((?P<heads>\d+)\) must be divisible by tensor parallel size \((?P<tp>\d+)\)",
-        "Choose a tensor-parallel-size that divides {heads}.",
-    ),
-    Rule.of(
-        _K.INVALID_ARGS,
-        r"World size \((?P<world>\d+)\) is larger than the number of available GPUs \((?P<gpus>\d+)\)",
-        "Only {gpus} GPUs are visible: lower tensor-parallel-size or pipeline-parallel-size.",
-    ),
-    Rule.of(_K.INVALID_ARGS, r"^\S*Error: No common block size for \d+", "Choose another block-size."),
-    Rule.of(
-        _K.MODEL_NOT_FOUND,
-        r"HFValidationError: Repo id must be in the form|LocalEntryNotFoundError: "
-        r"|Invalid repository ID or local directory specified|RepositoryNotFoundError|OSError: Can't load the "
-        r"configuration of",
-        "Check the model's name or directory; offline, fetch it first.",
-    ),
-    Rule.of(_K.MODEL_NOT_FOUND, r"GatedRepoError", "Accept the model's licence on the hub and export HF_TOKEN."),
-    Rule.of(
-        _K.UNSUPPORTED,
-        r"Model architectures .* are not supported for now",
-        "This vLLM does not know the model's architecture: use a newer one.",
-    ),
-    Rule.of(
-        _K.UNSUPPORTED,
-        r"not supported for the current GPU\. Minimum capability: (?P<need>\S+?)\. Current capability: (?P<have>\d+)",
-        "The GPU's compute capability is {have}, the quantisation needs {need}: choose another.",
-    ),
-    Rule.of(_K.UNSUPPORTED, r"The model type .* does not support float16", "Choose another dtype."),
-    Rule.of(
-        _K.UNSUPPORTED,
-        r"Cannot find the config file for \w+|Unknown quantization method",
-        "Choose another quantization.",
-    ),
-    Rule.of(
-        _K.KV_TOO_SMALL,
-        r"model's max seq len \((?P<length>\d+)\).*the estimated maximum model length is (?P<most>\d+)",
-        "Set max-model-len to at most {most}, or give the KV cache more memory for {length} "
-        "(gpu-memory-utilization, kv-cache-memory-bytes).",
-    ),
-    Rule.of(
-        _K.KV_TOO_SMALL,
-        r"max seq len \((?P<length>\d+)\) is larger than the maximum number of tokens that can be stored in KV cache "
-        r"\((?P<most>\d+)\)",
-        "Set max-model-len to at most {most}, or raise gpu-memory-utilization.",
-    ),
-    Rule.of(
-        _K.KV_TOO_SMALL,
-        r"To serve at least one request with the models?'s max seq len \((?P<length>\d+)\)",
-        "Set max-model-len below {length}, or give the KV cache more memory (gpu-memory-utilization, "
-        "kv-cache-memory-bytes).",
-    ),
-    Rule.of(
-        _K.KV_TOO_SMALL,
-        r"^\S*Error: (?:No available memory for the cache blocks|Cannot auto-fit max_model_len)",
-        "Raise gpu-memory-utilization, or lower max-num-batched-tokens and max-num-seqs.",
-    ),
-    Rule.of(
-        _K.GPU_BUSY,
-        r"(?:Free memory on device|Available memory on node) \S+ \((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\) on startup "
-        r"is less than",
-        "Only {free} of {total} GiB are free: end the other processes, or set gpu-memory-utilization below {share}.",
-    ),
-    Rule.of(_K.GPU_BUSY, r"Error in memory profiling\.", "Another process freed or took memory meanwhile: try again."),
-    Rule.of(
-        _K.OOM_START,
-        r"(?:torch\.\w*\.?OutOfMemoryError: |RuntimeError: |^)CUDA out of memory\b"
-        r"|OutOfMemoryError: |Failed to load model - not enough GPU memory|CUDA error: out of memory",
-        _LOWER_SEQS,
-    ),
-    Rule.of(_K.OOM_START, r"DefaultCPUAllocator: can't allocate memory|^MemoryError\b", "The host's memory is full."),
-    Rule.of(
-        _K.PORT_IN_USE,
-        r"^OSError: \[Errno 98\].*|bind\(\): port must be 0-65535",
-        "Choose another port, or none: a free one is taken then.",
-    ),
-    Rule.of(
-        _K.INVALID_ARGS,
-        r"ValidationError: \d+ validation errors? for \w*(?:Config|Args)\w*\n(?:\S+\n)?\s+(?:Value error, )?"
-        r"(?P<said>.+?)(?: \[type=|$)",
-    ),
-    Rule.of(_K.CUDA_ERROR, r"CUDA error: (?!out of memory).+|uncorrectable ECC error.*|CUBLAS_STATUS_\w+ when calling"),
-    Rule.of(
-        _K.COMPILE_CACHE,
-        r"previous compilation failed, leading to a corrupted compilation artifact"
-        r"|(?:Error|Exception): .*(?:torch_aot_compile|torch_compile_cache)",
-        "Delete vLLM's compile cache (VLLM_CACHE_ROOT, by default ~/.cache/vllm).",
-    ),
-    Rule.of(
-        _K.START_TIMEOUT,
-        r"Timed out waiting for engine core processes to start",
-        "Raise VLLM_ENGINE_READY_TIMEOUT_S in engine.env.",
-    ),
-    Rule.of(
-        _K.ENGINE_DEAD,
-        r"EngineCore encountered a fatal error|Worker proc \S+ died unexpectedly|EngineDeadError"
-        r"|EngineCore encountered an issue|RPC call to \w+ timed out",
-    ),
-)
-"""Searched in this order; the first kind found wins.
-
-`engine_dead` comes last: its texts follow every death, so that any other text is nearer to the cause. The general
-validation error follows the specific texts, which it contains.
-"""
+_REFUSING = ("ValueError", "NotImplementedError", "AssertionError")
+"""Errors by which vLLM's code refuses a configuration. Where the defaults start, one of them is the configuration's."""
+_CRASHES = frozenset({-4, -6, -7, -8, -11})
+"""SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV."""
+_WORD = re.compile(r"--([a-z][a-z0-9-]+)|\b([a-z]+(?:_[a-z]+)+)\b")
+_NAMED = 3
+"""How many flags an advice names."""
 
 
 def diagnose(log: str, *, exit_code: int | None, ready: bool) -> Failure:
@@ -195,9 +60,17 @@ def find(log: str, *, ready: bool) -> Failure | None:
     return None
 
 
+def infeasible(reason: str) -> Failure:
+    """Return the failure of a configuration that the engine refuses when it is only asked, in its own words."""
+    known = find(reason, ready=False)
+    advice = known.advice if known is not None else _name_flags(reason)
+    return Failure(kind=_K.INFEASIBLE, evidence=_one_line(reason), advice=advice)
+
+
 def strip_prefixes(log: str) -> str:
-    """Return the log without the process, level, date and source that vLLM puts before a message."""
-    return "\n".join(_PREFIX.sub("", _PREFIX.sub("", line, count=1), count=1) for line in log.splitlines())
+    """Return the log without what vLLM puts before a message (process, level, date, source) and tracebacks' code."""
+    lines = (_PREFIX.sub("", _PREFIX.sub("", line, count=1), count=1) for line in log.splitlines())
+    return _CODE.sub(r"\1", "\n".join(lines))
 
 
 def _failure(rule: Rule, match: re.Match[str], *, ready: bool) -> Failure:
@@ -212,7 +85,11 @@ def _failure(rule: Rule, match: re.Match[str], *, ready: bool) -> Failure:
             advice = "Set gpu-memory-utilization below {share}: {free} of {total} GiB are free."
     if kind is _K.OOM_START and ready:
         kind = _K.OOM_RUN
-    return Failure(kind=kind, evidence=_evidence(match), advice=advice.format(**groups))
+    evidence = _evidence(match)
+    if not advice:
+        fields = _FIELD.findall(match.string, match.start()) if groups.get("field") else ()
+        return Failure(kind=kind, evidence=evidence, advice=_leave_out(fields) if fields else _name_flags(evidence))
+    return Failure(kind=kind, evidence=evidence, advice=advice.format(**groups))
 
 
 def _evidence(match: re.Match[str]) -> str:
@@ -221,7 +98,23 @@ def _evidence(match: re.Match[str]) -> str:
     start = text.rfind("\n", 0, match.end()) + 1
     end = text.find("\n", match.end())
     line = text[start : end if end >= 0 else len(text)]
-    return _one_line(line.partition(" [type=")[0].strip().removeprefix("Value error, "))
+    said = line.partition(" [type=")[0].strip().removeprefix("Value error, ")
+    field = match.groupdict().get("field")
+    return _one_line(f"{field}: {said}" if field else said)
+
+
+def _name_flags(evidence: str) -> str:
+    """Return the advice for a refusal without a rule of its own: the settings that its text names."""
+    field, colon, _ = evidence.partition(": Input should")
+    found = [dashed or word for dashed, word in _WORD.findall(evidence)]
+    return _leave_out([field] if colon else found)
+
+
+def _leave_out(settings: Sequence[str]) -> str:
+    names = list(dict.fromkeys(name.replace("_", "-") for name in settings))[:_NAMED]
+    if names:
+        return f"Change or leave out {' or '.join(names)}."
+    return "Change or leave out the flags that make this configuration differ from one that starts."
 
 
 def _one_line(text: str) -> str:
@@ -234,8 +127,12 @@ def _without_a_text(text: str, *, exit_code: int | None, ready: bool) -> Failure
         kind = _K.OOM_RUN if ready else _K.OOM_START
         evidence = f"the server was killed (exit code {exit_code}), as the kernel does when the host's memory is full"
         return Failure(kind=kind, evidence=evidence, advice="Give the host more memory, or the engine less to hold.")
-    kind = _K.ENGINE_DEAD if ready else _K.UNKNOWN
-    return Failure(kind=kind, evidence=_last_error(text, exit_code), advice="Read the launch's log.")
+    evidence = _last_error(text, exit_code)
+    if ready or exit_code in _CRASHES:
+        return Failure(kind=_K.ENGINE_DEAD, evidence=evidence, advice="Read the launch's log.")
+    if evidence.startswith(_REFUSING):
+        return Failure(kind=_K.INVALID_ARGS, evidence=evidence, advice=_name_flags(evidence))
+    return Failure(kind=_K.UNKNOWN, evidence=evidence, advice="Read the launch's log.")
 
 
 def _last_error(text: str, exit_code: int | None) -> str:
@@ -271,8 +168,24 @@ _SETTINGS: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
     ("enable_prefix_caching", r"\benable_prefix_caching=(True|False)", "True".__eq__),
     ("cudagraph_mode", r"'cudagraph_mode': <CUDAGraphMode\.(\w+)", str),
     ("attention_backend", r"Using (\w+(?: Attention)?)(?: attention)? backend", str),
-    ("weights_gib", r"(?:Model loading|Loading model weights) took ([\d.]+) Gi?B", _decimal),
-    ("kv_cache_gib", r"Available KV cache memory: ([\d.]+) GiB|[Ss]et \(([\d.]+)/[\d.]+\) GiB for KV cache", _decimal),
+    ("device_memory_gib", r"total_gpu_memory \(([\d.]+)GiB\)|[Ss]et \([\d.]+/([\d.]+)\) GiB for KV cache", _decimal),
+    (
+        "weights_gib",
+        r"(?:Model loading|Loading model weights) took ([\d.]+) Gi?B|model weights take ([\d.]+) ?GiB",
+        _decimal,
+    ),
+    ("activations_gib", r"activation peak memory takes ([\d.]+) ?GiB", _decimal),
+    ("outside_torch_gib", r"non_torch_memory takes ([\d.]+) ?GiB", _decimal),
+    ("graph_estimate_gib", r"Estimated CUDA graph memory: ([\d.]+) GiB total", _decimal),
+    ("beside_kv_gib", r"([\d.]+) GiB memory was consumed by non-kv usages", _decimal),
+    (
+        "kv_cache_gib",
+        (
+            r"Available KV cache memory: ([\d.]+) GiB|[Ss]et \(([\d.]+)/[\d.]+\) GiB for KV cache"
+            r"|memory reserved for KV Cache is ([\d.]+) ?GiB"
+        ),
+        _decimal,
+    ),
     ("kv_cache_tokens", r"KV cache size: ([\d,]+) tokens", _integer),
     ("max_concurrency", r"Maximum concurrency for [\d,]+ tokens per request: ([\d.,]+)x", _decimal),
     ("engine_init_s", r"init engine \(.*\) took ([\d.]+) s", _decimal),
@@ -283,7 +196,9 @@ _SETTINGS: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
 def resolved_settings(log: str) -> dict[str, Any]:
     """Return the settings in force that the log names; what it does not name is absent.
 
-    `kv_cache_gib` and `weights_gib` are GiB, `engine_init_s` seconds, `max_concurrency` requests of the longest kind.
+    What ends in `_gib` is GiB of one device, `engine_init_s` seconds, `max_concurrency` requests of the longest kind.
+    The parts of the memory's sum that a version does not log are absent: 0.32 on a GPU names weights, the estimate for
+    CUDA graphs and what is left, on a CPU what is left and all the rest together; versions before 0.9 named every part.
     """
     settings: dict[str, Any] = {}
     for name, pattern, convert in _SETTINGS:

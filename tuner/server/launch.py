@@ -10,16 +10,19 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from tuner.domain.errors import LaunchError
 from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.flags import Flags
+from tuner.domain.trial import STARTUP
 from tuner.server import command, logfile, ports
 from tuner.server.diagnosis import diagnose, find, resolved_settings
 from tuner.server.process import Cause, EngineProcess
 from tuner.server.readiness import Probe
+from tuner.server.startup import startup_phases
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class LaunchRequest:
     start_timeout: float
     """Seconds from the start to the first correct completion."""
     log_path: Path
+    held: tuple[int, ...] = ()
+    """Descriptors that have to stay open as long as anything of the engine runs, such as those of a lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class LaunchEnd:
     failure: Failure | None
     """None when it ran until it was told to stop."""
     resolved: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Settings in force, read from the whole log."""
+    """Settings in force, read from the whole log; under `STARTUP` the seconds of each phase of the start."""
     survivors: tuple[str, ...] = ()
     """Titles of processes that could not be killed: the device can't be trusted any more."""
 
@@ -92,6 +97,8 @@ class LaunchHandle:
         self._env = command.server_environment(environ, request.env, api_key=self._api_key, gpus=request.gpus)
         self._process: EngineProcess | None = None
         self._ready = False
+        self._started_at = datetime.now(UTC)
+        self._ready_after = 0.0
         self._end: LaunchEnd | None = None
         self.argv = command.server_argv(
             str(request.python), request.entrypoint, request.model, request.flags,
@@ -115,13 +122,19 @@ class LaunchHandle:
             SurroundingsError: it could not be started at all.
         """
         started = self._clock()
+        self._started_at = datetime.now(UTC)
         try:
             self._process = await EngineProcess.spawn(
-                self.argv, self._env, log_path=self._request.log_path, secrets=command.secret_values(self._env)
+                self.argv,
+                self._env,
+                log_path=self._request.log_path,
+                secrets=command.secret_values(self._env),
+                held=self._request.held,
             )
             failure = await self._wait_until_ready(self._process)
             if failure is not None:
                 raise LaunchError(await self.explain(failure, grace=0.0))
+            self._ready_after = self._clock() - started
             self._ready = True
         finally:
             self._reservation.close()
@@ -133,7 +146,7 @@ class LaunchHandle:
             api_key=self._api_key,
             pid=self._process.pid,
             argv=self.argv,
-            ready_after=self._clock() - started,
+            ready_after=self._ready_after,
         )
 
     async def wait_exit(self) -> int | None:
@@ -202,7 +215,15 @@ class LaunchHandle:
             failure = diagnose(log, exit_code=ended.exit_code, ready=self._ready)
         elif ended.cause is Cause.OUTSIDE:
             failure = Failure(kind=FailureKind.UNKNOWN, evidence="the server was stopped from outside the tuner")
-        return LaunchEnd(ended.exit_code, failure, resolved_settings(log), ended.survivors)
+        return LaunchEnd(ended.exit_code, failure, self._resolved(log), ended.survivors)
+
+    def _resolved(self, log: str) -> dict[str, Any]:
+        settings = resolved_settings(log)
+        if self._ready:
+            local = self._started_at.astimezone().replace(tzinfo=None)
+            phases = startup_phases(log, started=local, ready_after=self._ready_after)
+            settings |= {STARTUP: phases} if phases else {}
+        return settings
 
     async def _read_log(self) -> str:
         return await asyncio.to_thread(logfile.read, self._request.log_path)

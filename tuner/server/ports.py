@@ -3,7 +3,10 @@
 import errno
 import socket
 
+import psutil
+
 from tuner.domain.errors import SurroundingsError
+from tuner.server.whose import whose
 
 HOST = "127.0.0.1"
 
@@ -22,8 +25,17 @@ def reserve(port: int | None) -> socket.socket:
         reservation.bind((HOST, port or 0))
     except OSError as error:
         reservation.close()
-        what = "is in use" if error.errno == errno.EADDRINUSE else f"can't be used: {error.strerror}"
+        taken = error.errno == errno.EADDRINUSE
+        what = f"is in use by {_holder(port)}" if taken else f"can't be used: {error.strerror}"
         raise SurroundingsError(
             f"port {port} {what}", where="engine.port", advice="Choose another one, or leave it out for a free one."
         ) from error
     return reservation
+
+
+def _holder(port: int | None) -> str:
+    """Return who listens on a port; the system names other users' processes to root alone."""
+    for connection in psutil.net_connections("tcp"):
+        if connection.laddr and connection.laddr[1] == port and connection.status == psutil.CONN_LISTEN:
+            return whose(connection.pid) if connection.pid else "a process of another user"
+    return "a process that does not listen on it yet"

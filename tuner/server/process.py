@@ -71,9 +71,15 @@ class EngineProcess:
 
     @classmethod
     async def spawn(
-        cls, argv: Sequence[str], env: Mapping[str, str], *, log_path: Path, secrets: Sequence[str] = ()
+        cls,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        log_path: Path,
+        secrets: Sequence[str] = (),
+        held: Sequence[int] = (),
     ) -> Self:
-        """Start an engine under a supervisor.
+        """Start an engine under a supervisor, which inherits the descriptors in `held` and holds them to its end.
 
         Raises:
             SurroundingsError: the interpreter or the log's directory is not usable.
@@ -81,7 +87,7 @@ class EngineProcess:
         spec = _spec(argv, env, log_path, secrets)
         supervisor = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "tuner.server.supervisor",
-            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=_environment(), start_new_session=True,
+            stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=_environment(), start_new_session=True, pass_fds=held,
         )  # fmt: skip
         engine = cls(supervisor, spec)
         engine._send(json.dumps(asdict(spec)))

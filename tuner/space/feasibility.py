@@ -18,7 +18,9 @@ _CORNERS = 512
 _DRAWS = 4096
 
 
-def refusal(space: SearchSpace, flags: Flags, fixed: Flags, *, version: str = "") -> str | None:
+def refusal(
+    space: SearchSpace, flags: Flags, fixed: Flags, *, version: str = "", facts: Flags | None = None
+) -> str | None:
     """Return the sentence that refutes a configuration, or None where nothing static does.
 
     Args:
@@ -26,8 +28,9 @@ def refusal(space: SearchSpace, flags: Flags, fixed: Flags, *, version: str = ""
         flags: the proposed flags.
         fixed: the flags of every launch; proposed ones go before them.
         version: the engine's version (`0.32.0`); without it, every rule counts.
+        facts: of the model and the machine, by name (`model.heads`).
     """
-    return next(refutations(space, flags, fixed, version=version), None)
+    return next(refutations(space, flags, fixed, version=version, facts=facts), None)
 
 
 def check_possible(space: SearchSpace, fixed: Flags, *, seed: int = 0, where: str = "search_space") -> None:

@@ -1,7 +1,8 @@
 """What refutes a configuration: the space's constraints, and vLLM's own static rules between flags.
 
-Owns those rules, as data in the language of a space's constraints. What only the device or the model can tell (memory,
-heads) is not here. Pure.
+Owns those rules, as data in the language of a space's constraints. What memory allows is arithmetic (`tuner.plan`) or
+learned (`tuner.space.learned`). What a rule needs to know of the model or the machine is a fact with a name:
+`model.heads` (query heads), `model.max_length` (tokens), `device.gpus` (that the engine sees). Pure.
 """
 
 import re
@@ -16,7 +17,8 @@ from tuner.domain.space import SearchSpace
 class Rule(NamedTuple):
     """A rule of vLLM's own: it refuses to start where the expression is false.
 
-    An expression that reads an omitted flag holds, because the flag's default is the engine's to choose.
+    An expression that reads an omitted flag holds, because the flag's default is the engine's to choose; so does one
+    that reads a fact which nobody knows.
     """
 
     expression: str
@@ -26,6 +28,9 @@ class Rule(NamedTuple):
     until: tuple[int, ...] | None = None
     """The first vLLM version that no longer has it."""
 
+
+_SEEN = (0, 32)
+"""The version a rule was seen in; an older engine speaks for itself."""
 
 RULES = (
     Rule(
@@ -43,7 +48,7 @@ RULES = (
     Rule(
         "max-num-active-seqs <= max-num-seqs",
         "max-num-active-seqs is above max-num-seqs",
-        since=(0, 32),  # the version it was seen in; an older engine speaks for itself
+        since=_SEEN,
     ),
     Rule(
         "long-prefill-token-threshold <= max-model-len or max-model-len == -1",
@@ -58,11 +63,69 @@ RULES = (
     Rule("stream-interval >= 1", "stream-interval must be at least 1"),
     Rule("block-size >= 1", "block-size must be at least 1"),
     Rule("optimization-level in [0, 1, 2, 3]", "optimization-level is 0, 1, 2 or 3"),
+    Rule("max-num-scheduled-tokens >= 1", "max-num-scheduled-tokens must be at least 1", since=_SEEN),
+    Rule("max-num-queued-reqs >= 0", "max-num-queued-reqs must not be negative", since=_SEEN),
+    Rule("max-num-queued-tokens >= 0", "max-num-queued-tokens must not be negative", since=_SEEN),
+    Rule("prefill-schedule-interval >= 1", "prefill-schedule-interval must be at least 1", since=_SEEN),
+    Rule("prefix-match-unit >= 1", "prefix-match-unit must be at least 1", since=_SEEN),
+    Rule("prefix-cache-retention-interval >= 0", "prefix-cache-retention-interval must not be negative", since=_SEEN),
+    Rule("cpu-offload-gb >= 0", "cpu-offload-gb must not be negative"),
+    Rule(
+        "enable-prefix-caching or mamba-block-size < 1",
+        "mamba-block-size can be set only with enable-prefix-caching",
+        since=_SEEN,
+    ),
+    Rule("tensor-parallel-size >= 1", "tensor-parallel-size must be at least 1"),
+    Rule("pipeline-parallel-size >= 1", "pipeline-parallel-size must be at least 1"),
+    Rule("data-parallel-size >= 1", "data-parallel-size must be at least 1"),
+    Rule(
+        "data-parallel-size-local <= data-parallel-size",
+        "data-parallel-size-local is above data-parallel-size",
+        since=_SEEN,
+    ),
+    Rule(
+        "tensor-parallel-size % decode-context-parallel-size == 0",
+        "decode-context-parallel-size does not divide tensor-parallel-size",
+        since=_SEEN,
+    ),
+    Rule(
+        "model.heads % tensor-parallel-size == 0",
+        "tensor-parallel-size does not divide the model's query heads",
+    ),
+    Rule(
+        "tensor-parallel-size <= device.gpus",
+        "tensor-parallel-size is above the number of GPUs",
+    ),
+    Rule(
+        "tensor-parallel-size * pipeline-parallel-size <= device.gpus",
+        "tensor-parallel-size times pipeline-parallel-size is above the number of GPUs",
+    ),
+    Rule("max-loras >= 1", "max-loras must be at least 1"),
+    Rule("max-cpu-loras >= max-loras", "max-cpu-loras is below max-loras"),
+    Rule("speculative-config.num_speculative_tokens >= 1", "num_speculative_tokens must be at least 1"),
+    Rule(
+        "speculative-config.prompt_lookup_min <= speculative-config.prompt_lookup_max",
+        "prompt_lookup_min is above prompt_lookup_max",
+    ),
+    Rule(
+        "not async-scheduling or speculative-config.method not in ['ngram', 'medusa', 'mlp_speculator', 'suffix']",
+        "async-scheduling does not go with this method of speculative decoding",
+        since=_SEEN,
+    ),
+    Rule(
+        "not enable-lora or max-num-batched-tokens >= max-num-seqs * (speculative-config.num_speculative_tokens + 1)",
+        "with LoRA a step must hold every sequence's draft tokens: max-num-batched-tokens is below max-num-seqs times "
+        "(num_speculative_tokens + 1)",
+        since=_SEEN,
+    ),
 )
-"""vLLM's checks in config/scheduler.py and config/cache.py, each tried on 0.32."""
+"""vLLM's checks in its config package (scheduler, cache, parallel, model, lora, speculative, vllm), each tried on 0.32;
+those that count GPUs are read in its source."""
 
 
-def refutations(space: SearchSpace, flags: Flags, fixed: Flags, *, version: str = "") -> Iterator[str]:
+def refutations(
+    space: SearchSpace, flags: Flags, fixed: Flags, *, version: str = "", facts: Flags | None = None
+) -> Iterator[str]:
     """Yield every sentence that refutes a configuration, the space's constraints first.
 
     Args:
@@ -70,9 +133,10 @@ def refutations(space: SearchSpace, flags: Flags, fixed: Flags, *, version: str 
         flags: the proposed flags.
         fixed: the flags of every launch; proposed ones go before them.
         version: the engine's version (`0.32.0`); without it, every rule counts.
+        facts: of the model and the machine, by name.
     """
     yield from _violated(space, flags)
-    yield from _broken({**fixed, **flags}, _parsed(version))
+    yield from _broken({**(facts or {}), **fixed, **flags}, _parsed(version))
 
 
 def _violated(space: SearchSpace, flags: Flags) -> Iterator[str]:

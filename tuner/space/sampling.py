@@ -1,7 +1,7 @@
 """Drawing configurations of a space: its corners, random ones, and feasible random ones.
 
-Owns how a share of a parameter's range becomes a value. The search itself is the sampler's (`tuner.proposal`). Pure:
-randomness is a seed.
+Owns how a share of a parameter's range becomes a value, and a value a share. The search itself is the sampler's
+(`tuner.proposal`). Pure: randomness is a seed.
 """
 
 import itertools
@@ -22,6 +22,8 @@ from tuner.domain.space import (
 from tuner.space.rules import refutations
 
 _TRIES = 10_000
+_SMALLEST = 1e-3
+"""Of a log scale's low end: what is smaller, zero for instance, counts as so much."""
 
 
 def feasible_samples(space: SearchSpace, fixed: Flags, *, seed: int, count: int) -> tuple[dict[str, FlagValue], ...]:
@@ -79,6 +81,14 @@ def value_at(parameter: Parameter, share: float) -> FlagValue:
             return _whole(parameter, share)
         case FloatParameter():
             return _real(parameter, share)
+
+
+def share_of(parameter: IntParameter | FloatParameter, value: float) -> float:
+    """Return where a value stands in the parameter's range, 0 to 1; outside of it where the value is."""
+    low, high, at = float(parameter.low), float(parameter.high), float(value)
+    if parameter.log:
+        low, high, at = math.log(low), math.log(high), math.log(max(at, low * _SMALLEST))
+    return 0.5 if high == low else (at - low) / (high - low)
 
 
 def _whole(parameter: IntParameter, share: float) -> int:

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import socket
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TextIO
@@ -35,7 +36,7 @@ def writer_lock(location: DatabaseLocation, study: str) -> Generator[None]:
         except OSError as error:  # some network drives have no locks
             raise _no_lock(path, error, location) from error
         file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "study": study}))
+        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "study": study}))
         file.flush()
         yield
         file.truncate(0)  # The file stays: a waiting process may have it open already.
@@ -61,7 +62,7 @@ def _held(file: TextIO, location: DatabaseLocation) -> SurroundingsError:
     file.seek(0)
     try:
         holder: Any = json.loads(file.read())
-        who = f"process {holder['pid']} (study {holder['study']})"
+        who = f"process {holder['pid']} on {holder['host']} (study {holder['study']})"
     except (ValueError, TypeError, LookupError):  # the holder has not written it yet
         who = "another process"
     return SurroundingsError(

@@ -40,6 +40,25 @@ def check_database(location: DatabaseLocation, *, for_writing: bool) -> None:
             engine.dispose()
 
 
+def holds_results(location: DatabaseLocation) -> bool:
+    """Return whether there is something of the tuner to read.
+
+    A missing file holds nothing; neither does one that a tuner killed in its first moments left empty, nor one with
+    only Optuna's tables.
+
+    Raises:
+        SurroundingsError: the database can't be read.
+    """
+    if location.path is not None and not (location.path.exists() and location.path.stat().st_size):
+        return False
+    with database_errors(location):
+        engine = reading_engine(location)
+        try:
+            return sa.inspect(engine).has_table(VERSION_TABLE)
+        finally:
+            engine.dispose()
+
+
 def _holds_something(path: Path, display: str, *, for_writing: bool) -> bool:
     """Return whether there is a file with content to look at, after everything that the file system can tell."""
     try:

@@ -36,7 +36,7 @@ TABLE_PREFIX = "tuner_"
 VERSION_TABLE = "tuner_alembic_version"
 """Alembic's version table for these tables; `alembic_version` is Optuna's."""
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Schema revisions that this version reads, oldest first; the last is the one it writes."""
 
 

@@ -22,7 +22,10 @@ from tuner.study.workload import described, load_workload, workload_data
 
 __all__ = ["json_schema", "read_study", "spec_difference", "starter", "study_from"]
 
-MAY_CHANGE = ("budget", "engine.port", "engine.start_timeout", "engine.vllm_python", "workload.trace.file")
+MAY_CHANGE = (
+    "budget", "engine.hang_timeout", "engine.port", "engine.start_timeout", "engine.vllm_python", "warm_start",
+    "workload.trace.file",
+)  # fmt: skip
 """Keys that say how a study is carried out, not what is measured. Candidates may be added at the end.
 
 A trace may lie elsewhere: what it holds is told by its hash.
@@ -67,6 +70,8 @@ def study_from(data: Mapping[str, Any], *, source: str, relative_to: Path) -> St
     elif isinstance(workload, Mapping):
         own = cast("Mapping[str, Any]", workload)
         whole["workload"] = workload_data(own, where=f"{source}: workload.", relative_to=relative_to)
+    if isinstance(whole.get("warm_start"), Mapping):
+        whole["warm_start"] = _located(cast("Mapping[str, Any]", whole["warm_start"]), relative_to)
     try:
         spec = StudySpec.model_validate(whole)
     except ValidationError as error:
@@ -74,6 +79,14 @@ def study_from(data: Mapping[str, Any], *, source: str, relative_to: Path) -> St
     spec = spec.model_copy(update={"workload": described(spec.workload)})
     check_possible(spec.search_space, spec.base_flags(), where=f"{source}: search_space")
     return spec
+
+
+def _located(warm_start: Mapping[str, Any], relative_to: Path) -> dict[str, Any]:
+    """Return a warm start whose result file is an absolute path: the study may go on from another directory."""
+    db: object = warm_start.get("db")
+    if not isinstance(db, str) or "://" in db:
+        return dict(warm_start)
+    return {**warm_start, "db": str((relative_to / db).resolve())}
 
 
 def _named(load: _Load, name: str, source: str, relative_to: Path) -> BaseModel:

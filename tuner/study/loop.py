@@ -4,22 +4,21 @@ The order of writes is what makes a kill at any moment harmless: a trial's evide
 store, then told to Optuna. A trial found asked and not told is told from its evidence, or failed and asked again.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 
 from tuner.domain.errors import BreakerError, LaunchError
-from tuner.domain.events import Observer, StudyFinished, StudyStarted, TrialFinished, TrialRetried, TrialStarted
+from tuner.domain.events import Noted, Observer, StudyFinished, StudyStarted, TrialFinished, TrialRetried, TrialStarted
 from tuner.domain.failure import Failure, FailureKind
-from tuner.domain.flags import FlagValue
 from tuner.domain.trial import Trial, TrialRole, TrialState
 from tuner.proposal.proposer import Proposal, Proposer
 from tuner.server.engine import Resolution
-from tuner.space.feasibility import refusal
 from tuner.store.reader import Reader
 from tuner.store.writer import Store
 from tuner.study.answer import best_number
 from tuner.study.budget import allowance, counted, deadline, spent_seconds, typical_trial
+from tuner.study.gate import BINDING, Gate
+from tuner.study.given import Given
 from tuner.study.point import Assignment
 from tuner.study.setting import Setting, fingerprint
 from tuner.study.trial import TrialRunner
@@ -44,14 +43,6 @@ _RETRIED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A configuration that is due before the sampler is asked."""
-
-    role: TrialRole
-    flags: dict[str, FlagValue]
-
-
 class StudyLoop:
     """One session of a study: from its opening until its budget, a breaker or a cancellation ends it."""
 
@@ -64,9 +55,13 @@ class StudyLoop:
         runner: TrialRunner,
         notify: Observer,
         *,
+        gate: Gate,
+        given: Given,
         now: Callable[[], datetime],
     ) -> None:
-        """Take the collaborators; `now` is the local wall clock, used for labels and the end of the night alone."""
+        """Take the collaborators; `now` is the local time, of a clock that never jumps."""
+        self._gate = gate
+        self._given = given
         self._setting = setting
         self._spec = setting.spec
         self._proposer = proposer
@@ -106,13 +101,15 @@ class StudyLoop:
                 self._proposer.tell_failed(proposal, FailureKind.INTERRUPTED)
             else:
                 self._tell(trial, proposal)
-        self._store.interrupt_running(self._proposer.study_id, datetime.now(UTC))
+        self._store.interrupt_running(self._proposer.study_id, self._now())
         self._reload()
 
     def _announce(self, ends: datetime | None) -> None:
         seconds = None if ends is None else (ends - self._now()).total_seconds()
-        finished = counted(self._history())
-        self._notify(StudyStarted(self._spec.study, finished, self._spec.budget.trials, seconds))
+        history = self._history()
+        best = best_number(history, self._spec)
+        budget = self._spec.budget.trials
+        self._notify(StudyStarted(self._spec.study, counted(history), budget, seconds, history=history, best=best))
 
     def _end(self, ends: datetime | None, idle: int) -> str | None:
         if idle >= _EXHAUSTED_AFTER:
@@ -134,57 +131,38 @@ class StudyLoop:
             flags=proposal.flags,
             resolved=resolution.values,
             fingerprint=print_of,
-            started_at=datetime.now(UTC),
+            started_at=self._now(),
         )
         if role is not TrialRole.SAMPLED or self._is_repeated(proposal):
             self._proposer.remember(proposal, {**resolution.values, **proposal.flags})
-        refused = self._refusal(proposal, role, resolution)
-        if refused is not None:
-            failure = Failure(kind=FailureKind.INFEASIBLE, evidence=refused)
-            self._finish(proposal, TrialState.INFEASIBLE, failure=failure)
-            self._break_if_hopeless(role, failure)
-            return False
         twin = self._twin(print_of)
         if twin is not None:
             self._finish(proposal, TrialState.DUPLICATE, duplicate_of=twin.number)
             return False
+        refused = self._gate.refusal(proposal.flags, role, resolution, self._history())
+        if refused is not None:
+            failure = Failure(kind=FailureKind.INFEASIBLE, evidence=refused.evidence, advice=refused.advice)
+            self._finish(proposal, TrialState.INFEASIBLE, failure=failure, violation=refused.violation)
+            self._break_if_hopeless(role, failure)
+            return False
+        self._warn(proposal, role, resolution)
         await self._measure(proposal, role)
         return True
 
     def _ask(self, *, explore: bool) -> tuple[Proposal, TrialRole]:
-        wanted = next(self._due(), None)
+        wanted = next(self._given.due(self._history()), None)
         if wanted is not None:
             return self._proposer.ask_fixed(wanted.flags), wanted.role
         return self._proposer.ask(explore=explore), TrialRole.SAMPLED
 
-    def _due(self) -> Iterator[_Wanted]:
-        """Yield what is due before the sampler is asked: defaults, candidates, interrupted trials."""
-        history = self._history()
-        if not any(trial.role is TrialRole.BASELINE and trial.state is TrialState.MEASURED for trial in history):
-            yield _Wanted(TrialRole.BASELINE, {})
-        ended = [trial for trial in history if trial.state is not TrialState.INTERRUPTED]
-        known = [trial.flags for trial in ended if trial.role is TrialRole.CANDIDATE]
-        yield from (_Wanted(TrialRole.CANDIDATE, flags) for flags in self._spec.candidates if flags not in known)
-        measured_later = [trial.flags for trial in ended if trial.role is TrialRole.SAMPLED]
-        for trial in history:
-            lost = trial.state is TrialState.INTERRUPTED and trial.role is TrialRole.SAMPLED
-            if lost and trial.flags not in measured_later:
-                yield _Wanted(TrialRole.SAMPLED, trial.flags)
-
     def _is_repeated(self, proposal: Proposal) -> bool:
         return any(trial.flags == proposal.flags for trial in self._history() if trial.state is TrialState.INTERRUPTED)
 
-    def _refusal(self, proposal: Proposal, role: TrialRole, resolution: Resolution) -> str | None:
-        """Return what refutes a configuration before a launch; the space's constraints bind the sampler alone."""
-        by_space = None
-        if role is TrialRole.SAMPLED:
-            by_space = refusal(
-                self._spec.search_space,
-                proposal.flags,
-                self._setting.base_flags,
-                version=self._setting.info.version,
-            )
-        return by_space or resolution.error
+    def _warn(self, proposal: Proposal, role: TrialRole, resolution: Resolution) -> None:
+        """Say what is suspected of a configuration that is launched because people named it."""
+        found = None if role in BINDING else self._gate.suspicion(proposal.flags, resolution, self._history())
+        if found is not None:
+            self._notify(Noted(f"trial {proposal.number} will probably not run, and is launched all the same: {found}"))
 
     def _twin(self, print_of: str) -> Trial | None:
         """Return the trial that ended with a verdict on the same resolved configuration."""
@@ -246,11 +224,12 @@ class StudyLoop:
         verdict: Verdict | None = None,
         failure: Failure | None = None,
         duplicate_of: int | None = None,
+        violation: float | None = None,
     ) -> None:
         self._store.finish_trial(
             proposal.trial_id,
             state,
-            ended_at=datetime.now(UTC),
+            ended_at=self._now(),
             capacity=verdict.capacity if verdict else None,
             values=verdict.values if verdict else {},
             failure=failure,
@@ -258,17 +237,19 @@ class StudyLoop:
         )
         self._reload()
         trial = self._trials[proposal.number]
-        self._tell(trial, proposal)
+        self._tell(trial, proposal, violation)
         self._notify(TrialFinished(trial, best_number(self._history(), self._spec)))
 
-    def _tell(self, trial: Trial, proposal: Proposal) -> None:
-        """Tell Optuna a stored trial's end, from its evidence alone."""
+    def _tell(self, trial: Trial, proposal: Proposal, violation: float | None = None) -> None:
+        """Tell Optuna a stored trial's end, from its evidence alone, and how far it is from what can't run."""
         told = self._trials[trial.duplicate_of] if trial.duplicate_of is not None else trial
         verdict = judge(self._spec, told.judged_points, told.capacity) if told.capacity is not None else None
         if isinstance(verdict, Verdict):
-            self._proposer.tell_measured(proposal, verdict.values, verdict.constraints)
+            margin = -self._gate.violation(told, self._history())
+            self._proposer.tell_measured(proposal, verdict.values, verdict.constraints, margin=margin)
         elif told.failure is not None and told.failure.kind.is_configuration_fault:
-            self._proposer.tell_violated(proposal, told.failure.kind)
+            graded = self._gate.violation(told, self._history()) if violation is None else violation
+            self._proposer.tell_violated(proposal, told.failure.kind, violation=graded)
         else:
             self._proposer.tell_failed(proposal, told.failure.kind if told.failure else FailureKind.UNKNOWN)
 

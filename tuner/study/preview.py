@@ -1,6 +1,6 @@
 """`tuner check`: what a study would start, without starting it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tuner.domain.base import Frozen
@@ -9,6 +9,8 @@ from tuner.domain.study import StudySpec
 from tuner.proposal.proposer import rehearsal
 from tuner.server.command import server_argv
 from tuner.space.feasibility import refusal
+from tuner.study.arithmetic import arithmetic_of
+from tuner.study.headstart import HeadStart
 from tuner.study.setting import Setting, setting
 
 _SAMPLED = 2
@@ -33,7 +35,9 @@ class Preview(Frozen):
 
 
 async def preview(spec: StudySpec, *, cwd: Path, environ: Mapping[str, str], on_line: Callable[[str], None]) -> Preview:
-    """Check a study against its engine and return the commands of trial 0, the candidates and two sampled trials.
+    """Check a study against its engine and return the commands of trial 0, all that is given and two sampled trials.
+
+    The planner's suggestions may still be corrected by what trial 0 measures.
 
     Raises:
         InputError: the study can't run as it is.
@@ -42,6 +46,7 @@ async def preview(spec: StudySpec, *, cwd: Path, environ: Mapping[str, str], on_
     async with setting(spec, cwd=cwd, environ=environ, on_line=on_line) as ready:
         trials: list[tuple[str, Flags]] = [("trial 0, vLLM's defaults", {})]
         trials += [(f"candidate {index}", flags) for index, flags in enumerate(spec.candidates, start=1)]
+        trials += [(f"suggested by the planner ({index})", flags) for index, flags in _suggested(ready, environ)]
         sampled = _first_sampled(ready, after=len(trials))
         trials += [(f"a sampled trial ({index} of {_SAMPLED})", flags) for index, flags in enumerate(sampled, start=1)]
         return Preview(
@@ -49,6 +54,12 @@ async def preview(spec: StudySpec, *, cwd: Path, environ: Mapping[str, str], on_
             device=ready.provenance.device or "unknown device",
             commands=tuple(Command(title=title, line=_line(ready, flags)) for title, flags in trials),
         )
+
+
+def _suggested(ready: Setting, environ: Mapping[str, str]) -> Iterator[tuple[int, Flags]]:
+    arithmetic = arithmetic_of(ready.spec, ready.info, environ)
+    head_start = HeadStart(ready.spec.search_space, ready.base_flags, arithmetic, lambda _: None)
+    yield from enumerate(head_start(()), start=1)
 
 
 def _first_sampled(ready: Setting, *, after: int) -> list[Flags]:

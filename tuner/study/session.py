@@ -5,20 +5,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tuner.analysis.figures import direction
-from tuner.domain.errors import InputError
+from tuner.domain.errors import InputError, SurroundingsError
 from tuner.domain.events import Observer
 from tuner.domain.study import StudySpec
 from tuner.domain.trial import Provenance, Study
-from tuner.proposal.proposer import open_proposer
+from tuner.proposal.proposer import open_proposer, storage_errors
+from tuner.server.gpus import load_nvml
+from tuner.store.engine import database_errors
 from tuner.store.location import DatabaseLocation
 from tuner.store.lock import writer_lock
-from tuner.store.preflight import check_database
+from tuner.store.preflight import check_database, holds_results
 from tuner.store.reader import open_reader
 from tuner.store.writer import Store, open_store
+from tuner.study.arithmetic import Arithmetic, arithmetic_of
 from tuner.study.file import spec_difference
+from tuner.study.gate import Gate
+from tuner.study.given import Given
+from tuner.study.headstart import HeadStart
 from tuner.study.loop import StudyLoop
+from tuner.study.place import Place
 from tuner.study.setting import PLATFORM_DEFAULTS, Setting, setting
+from tuner.study.steady import steady
 from tuner.study.trial import TrialRunner
+from tuner.study.warmstart import Configurations, warm_start
 
 _SAME = ("device", "device_count", "vllm_version", "model_identity")
 """What must be the same for measurements to belong to one study."""
@@ -55,28 +64,64 @@ async def run_session(
     with writer_lock(location, spec.study):
         stored = stored_study(location, spec.study)
         check_same_study(stored, spec)
+        warm = _warm_start(spec, stored, location, on_line)
         async with setting(spec, cwd=cwd, environ=environ, on_line=on_line) as ready:
             check_same_surroundings(stored, ready.provenance)
-            with open_store(location) as store:
-                return await _run(ready, store, location, notify)
+            with open_store(location) as store, database_errors(location), storage_errors():
+                arithmetic = arithmetic_of(ready.spec, ready.info, environ)
+                place = Place(ready, load_nvml(), work_dir=location.work_dir, environ=environ)
+                return await _run(ready, store, location, notify, place=place, arithmetic=arithmetic, warm=warm)
 
 
-async def _run(ready: Setting, store: Store, location: DatabaseLocation, notify: Observer) -> str:
+def _warm_start(
+    spec: StudySpec, stored: Study | None, location: DatabaseLocation, on_line: Callable[[str], None]
+) -> Configurations:
+    """Return the warm start; a study that has begun goes on without it where the earlier one is gone."""
+    try:
+        return warm_start(spec, location, on_line)
+    except (InputError, SurroundingsError) as error:
+        if stored is None:
+            raise
+        on_line(f"no more warm start: {error.what}")
+        return ()
+
+
+async def _run(
+    ready: Setting,
+    store: Store,
+    location: DatabaseLocation,
+    notify: Observer,
+    *,
+    place: Place,
+    arithmetic: Arithmetic | str,
+    warm: Configurations,
+) -> str:
     spec = ready.spec
     proposer = open_proposer(location.url, spec, [direction(name) for name in spec.objectives])
     if store.study(spec.study) is None:
         store.create_study(proposer.study_id, spec, ready.provenance, datetime.now(UTC))
     else:
         store.update_spec(proposer.study_id, spec)
-    runner = TrialRunner(ready, store, location.work_dir / "logs" / spec.study, notify)
+    runner = TrialRunner(ready, place, store, location.work_dir / "logs" / spec.study, notify)
+    head_start = HeadStart(spec.search_space, ready.base_flags, arithmetic, notify)
     with open_reader(location) as reader:
-        loop = StudyLoop(ready, proposer, store, reader, runner, notify, now=lambda: datetime.now().astimezone())
+        loop = StudyLoop(
+            ready,
+            proposer,
+            store,
+            reader,
+            runner,
+            notify,
+            gate=Gate.of(ready, arithmetic),
+            given=Given(spec.candidates, warm, head_start),
+            now=steady(),
+        )
         return await loop.run()
 
 
 def stored_study(location: DatabaseLocation, name: str) -> Study | None:
-    """Return the stored study of this name, None where there is none or no result file yet."""
-    if location.path is not None and not location.path.exists():
+    """Return the stored study of this name, None where there is none or nothing is in the result file yet."""
+    if not holds_results(location):
         return None
     with open_reader(location) as reader:
         return reader.study(name)

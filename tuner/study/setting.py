@@ -20,13 +20,13 @@ from tuner.domain.trial import Provenance
 from tuner.load.traces import read_trace
 from tuner.server import ports
 from tuner.server.command import engine_environment
+from tuner.server.diagnosis import infeasible
 from tuner.server.engine import EngineInfo, EngineProbe, Resolution, find_interpreter
 from tuner.server.provenance import device_provenance
 from tuner.server.weights import fetch_weights, model_identity, vocabulary_size
 from tuner.space.feasibility import check_possible
+from tuner.study.deployment import CPU_MEMORY_UTILIZATION
 
-CPU_MEMORY_UTILIZATION = 0.3
-"""vLLM's default of 0.92 does not start on a CPU, where other processes hold memory too."""
 PLATFORM_DEFAULTS = ("gpu-memory-utilization",)
 """Flags that the platform may fix where the study does not."""
 _EXPLAINING = ("max-num-seqs", "max-num-batched-tokens")
@@ -144,7 +144,9 @@ async def _check_given_configurations(ready: Setting) -> None:
     for where, flags in given:
         resolution = await ready.resolve(flags)
         if resolution.error is not None:
-            raise InputError(f"vLLM refuses it: {resolution.error}", where=where)
+            raise InputError(
+                f"vLLM refuses it: {resolution.error}", where=where, advice=infeasible(resolution.error).advice
+            )
 
 
 def _provenance(spec: StudySpec, info: EngineInfo) -> Provenance:

@@ -55,6 +55,11 @@ candidates: []
 #  - --max-num-seqs 256 --max-num-batched-tokens 8192
 #  - {max-num-seqs: 128, gpu-memory-utilization: 0.95}
 
+# An earlier study, of another GPU or vLLM perhaps: its best configurations are measured anew, after the candidates.
+warm_start: null
+#  study: qwen3-8b-a100
+#  db: a100.db  # its result file; without it, this study's own
+
 engine:
   # The interpreter that has vLLM. Without it: .venv-vllm, the tuner's own interpreter, then `vllm` on PATH.
   # vllm_python: .venv-vllm/bin/python
@@ -65,6 +70,7 @@ engine:
   env: {}
   # gpus: [0]  # which GPUs a launch sees; all of them without it
   start_timeout: 30min  # how long a launch may take to answer its first request
+  hang_timeout: 60s  # how long no token may come under load before the engine counts as hung
 
 # How each trial is loaded: Poisson arrivals, at target_rps first, then wherever the search for the highest rate that
 # keeps the limits wants to look.

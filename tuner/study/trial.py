@@ -6,22 +6,24 @@ a `LaunchError` that carries its kind.
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from tuner.domain.errors import LaunchError
-from tuner.domain.events import LoadPointMeasured, Observer, PhaseStarted
+from tuner.domain.events import LoadPointMeasured, Noted, Observer, PhaseStarted
 from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.load import Outcome
 from tuner.domain.measurement import Capacity, LoadPoint
 from tuner.server.launch import LaunchEnd, LaunchHandle, LaunchRequest, RunningServer
 from tuner.store.writer import Store
+from tuner.study.place import Place
 from tuner.study.point import Assignment, Measurement, Meter
 from tuner.study.setting import Setting
 from tuner.study.visit import Visit
+from tuner.telemetry.watchdog import Watchdog, watching
 
 _GRACE_FOR_DEATH_S = 8.0
 """How long a server whose streams broke is given to die: the engine's death shows up to 5 s later (vLLM 0.32)."""
@@ -41,16 +43,18 @@ class Measured:
 class TrialRunner:
     """Measures one trial after another, each on a launch of its own."""
 
-    def __init__(self, setting: Setting, store: Store, log_dir: Path, notify: Observer) -> None:
+    def __init__(self, setting: Setting, place: Place, store: Store, log_dir: Path, notify: Observer) -> None:
         """Take what all trials share.
 
         Args:
             setting: The study, ready to run.
+            place: Where launches run.
             store: Where launches and load points go, as they happen.
             log_dir: One log file for each launch.
             notify: Told of every phase.
         """
         self._setting = setting
+        self._place = place
         self._store = store
         self._log_dir = log_dir
         self._notify = notify
@@ -67,16 +71,20 @@ class TrialRunner:
         Raises:
             LaunchError: the launch or its load failed; the server is gone.
         """
-        async with self._launched(assignment) as (server, launch, launch_id):
+        async with self._taken(assignment) as held, self._launched(assignment, held) as (server, launch, launch_id):
             visit = Visit(self._setting.spec, Meter(self._setting, assignment, server, self._notify))
             points: list[LoadPoint] = []
-            await _while_alive(launch, visit.warm_up())
-            async for measured in visit.measure(lambda work: _while_alive(launch, work)):
-                self._save(assignment, launch_id, measured)
-                points.append(measured.point)
-                if any(record.outcome in _BROKEN for record in measured.result.records):
-                    await _while_alive(launch, asyncio.sleep(_GRACE_FOR_DEATH_S))
+            async with self._watching(server) as watchdog:
+                await _while_alive(launch, watchdog, visit.warm_up())
+                async for measured in visit.measure(lambda work: _while_alive(launch, watchdog, work)):
+                    self._save(assignment, launch_id, measured)
+                    points.append(measured.point)
+                    await _while_alive(launch, watchdog, _settled(measured, watchdog))
             return Measured(tuple(points), visit.capacity)
+
+    def _watching(self, server: RunningServer) -> AbstractAsyncContextManager[Watchdog]:
+        patience = self._setting.spec.engine.hang_timeout
+        return watching(server.url, server.served_name, api_key=server.api_key, patience=patience)
 
     def _save(self, assignment: Assignment, launch_id: int, measured: Measurement) -> None:
         self._store.save_load_point(
@@ -89,9 +97,17 @@ class TrialRunner:
         )
         self._notify(LoadPointMeasured(assignment.number, measured.point))
 
+    def _taken(self, assignment: Assignment) -> AbstractAsyncContextManager[tuple[int, ...]]:
+        def waiting(what: str) -> None:
+            self._notify(PhaseStarted(assignment.number, what))
+
+        return self._place.taken({**self._setting.base_flags, **assignment.flags}, waiting)
+
     @asynccontextmanager
-    async def _launched(self, assignment: Assignment) -> AsyncGenerator[tuple[RunningServer, LaunchHandle, int]]:
-        request = self._request(assignment)
+    async def _launched(
+        self, assignment: Assignment, held: tuple[int, ...]
+    ) -> AsyncGenerator[tuple[RunningServer, LaunchHandle, int]]:
+        request = self._request(assignment, held)
         launch = LaunchHandle(request)
         launch_id = self._store.begin_launch(
             assignment.trial_id,
@@ -117,19 +133,27 @@ class TrialRunner:
             self._notify(PhaseStarted(assignment.number, "stop"))
             end = await _stopped(launch)
             self._store.end_launch(launch_id, datetime.now(UTC), end.exit_code, failure, end.resolved)
+            self._mend(assignment, failure)
 
-    def _request(self, assignment: Assignment) -> LaunchRequest:
+    def _mend(self, assignment: Assignment, failure: Failure | None) -> None:
+        """Wipe a poisoned compile cache before the second launch; a third failure is not the cache's."""
+        poisoned = failure is not None and failure.kind is FailureKind.COMPILE_CACHE
+        if poisoned and assignment.attempt == 1 and self._place.cache.wipe():
+            self._notify(Noted(f"wiped the compile cache of the study, {self._place.cache.directory}"))
+
+    def _request(self, assignment: Assignment, held: tuple[int, ...]) -> LaunchRequest:
         setting = self._setting
         return LaunchRequest(
             python=setting.python,
             entrypoint=setting.info.entrypoint,
             model=setting.spec.model,
             flags={**setting.base_flags, **assignment.flags},
-            env=setting.spec.engine.env,
+            env={**self._place.cache.environment, **setting.spec.engine.env},
             gpus=setting.spec.engine.gpus,
             port=setting.spec.engine.port,
             start_timeout=setting.spec.engine.start_timeout,
             log_path=self._log_dir / f"trial-{assignment.number:04d}-launch-{assignment.attempt}.log",
+            held=held,
         )
 
 
@@ -137,15 +161,26 @@ class _ServerDiedError(Exception):
     """The engine's process ended while it was needed."""
 
 
-async def _while_alive(launch: LaunchHandle, work: Coroutine[None, None, T]) -> T:
-    """Await the work, unless the server dies first."""
+async def _settled(measured: Measurement, watchdog: Watchdog) -> None:
+    """Give an engine that broke the time to die, and one that fell silent the time to answer or to count as hung."""
+    outcomes = {record.outcome for record in measured.result.records}
+    if outcomes & _BROKEN:
+        await asyncio.sleep(_GRACE_FOR_DEATH_S)
+    if Outcome.TIMEOUT in outcomes:
+        await watchdog.answered()
+
+
+async def _while_alive(launch: LaunchHandle, watchdog: Watchdog, work: Coroutine[None, None, T]) -> T:
+    """Await the work, unless the server dies or its engine hangs first."""
     working = asyncio.ensure_future(work)
     dying = asyncio.ensure_future(launch.wait_exit())
     try:
-        await asyncio.wait({working, dying}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
+        await asyncio.wait({working, dying, watchdog.hung}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        if dying.done():
             raise _ServerDiedError
-        return working.result()
+        raise LaunchError(await launch.explain(watchdog.hung.result(), grace=0.0))
     finally:
         for task in (working, dying):
             task.cancel()

@@ -36,8 +36,8 @@ QUEUES = tuple(
     SlotQueue(slots, seconds, exponential=exponential)
     for slots, seconds, exponential in (
         (1, 0.1, False), (1, 0.1, True), (2, 0.2, False), (2, 0.2, True), (4, 0.5, False), (4, 0.5, True),
-        (4, 0.2, True), (8, 1.0, False), (8, 1.0, True), (16, 2.0, False), (16, 1.3, True), (32, 3.0, False), (32, 3.0, True),
-        (64, 8.0, False), (64, 8.0, True),
+        (4, 0.2, True), (8, 1.0, False), (8, 1.0, True), (16, 2.0, False), (16, 1.3, True), (32, 3.0, False),
+        (32, 3.0, True), (64, 8.0, False), (64, 8.0, True),
     )
 )  # fmt: skip
 SERVER = Path(__file__).parents[2] / "fakes" / "slot_server.py"

@@ -1,6 +1,7 @@
 """Answers the protocol of tuner/server/engine_probe.py for the fake engine."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import options
 
 INFO = {
-    "version": "0.32.0+fake",
+    "version": os.environ.get("VLLM_FAKE_VERSION", "0.32.0+fake"),
     "entrypoint": "api_server",
     "flags": sorted(options.FLAGS),
     "python_version": "3.11.0",

@@ -17,19 +17,28 @@ FAKE_VLLM_MODE, words separated by commas, a number after a colon:
     leaks_secrets         writes its API key to its log
     detaches              one child leaves the session
 
+A file called `poison` in VLLM_CACHE_ROOT is a poisoned compile cache: no start until it is gone.
+    lottery:P             P % of launches draw one of the faults in DRAWN; the first launch never does
+
+Its parts are as mortal as the real ones: when EngineCore or the Worker is killed the server ends with vLLM's words, and
+when one of them is stopped no token comes while /health and /metrics go on answering.
+
 Requests count from 1, and the launcher's readiness completion is the first. Faults that depend on flags are in
-options.py; the speed is set by FAKE_VLLM_STEP_MS and its kin (service.py).
+options.py; the speed is set by FAKE_VLLM_STEP_MS and its kin (service.py). FAKE_VLLM_ARGV names a file to which every
+launch adds its arguments, as a line of JSON; it also counts the launches of a lottery.
 """
 
 import asyncio
 import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Coroutine
 from multiprocessing import shared_memory
 from pathlib import Path
 from typing import Any
@@ -44,6 +53,16 @@ import os, signal, subprocess, sys
 subprocess.Popen(['VLLM::Worker', '3600'], executable='/bin/sleep', start_new_session={detach})
 os.execv('/bin/sleep', ['VLLM::EngineCore', '3600'])
 """
+DRAWN = (
+    "oom_log",
+    "dies_under_load:3",
+    "exits_leaving:4",
+    "error_chunks:2",
+    "ignores_sigterm",
+    "leaves_orphans",
+    "detaches,leaves_orphans",
+    "short_answers",
+)
 IGNORE = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 ERROR_CHUNK = {
     "error": {
@@ -60,11 +79,28 @@ def log(message: str) -> None:
     print(f"(APIServer pid={os.getpid()}) INFO 11-24 05:27:07 [fake.py:1] {message}", flush=True)
 
 
-def modes() -> dict[str, float]:
-    """Return the faults that were asked for, and their numbers."""
-    words = os.environ.get("FAKE_VLLM_MODE", "healthy").split(",")
-    pairs = (word.partition(":") for word in words)
+def modes(launches: int) -> dict[str, float]:
+    """Return the faults that were asked for, and their numbers; `launches` counts this one."""
+    faults = _faults(os.environ.get("FAKE_VLLM_MODE", "healthy"))
+    draw = random.Random(launches)  # noqa: S311  # no secret
+    if launches > 1 and draw.uniform(0, 100) < faults.get("lottery", 0):
+        return _faults(draw.choice(DRAWN))
+    return faults
+
+
+def _faults(text: str) -> dict[str, float]:
+    pairs = (word.partition(":") for word in text.split(","))
     return {name: float(number or 1) for name, _, number in pairs}
+
+
+def recorded_launches() -> int:
+    """Write this launch's arguments down where that is asked for, and return how many there are."""
+    if "FAKE_VLLM_ARGV" not in os.environ:
+        return 1
+    path = Path(os.environ["FAKE_VLLM_ARGV"])
+    with path.open("a") as file:
+        file.write(json.dumps(sys.argv[1:]) + "\n")
+    return len(path.read_text().splitlines())
 
 
 class Server:
@@ -84,6 +120,7 @@ class Server:
         self.dead = asyncio.Event()
         self.stopping = asyncio.Event()
         self.children: list[subprocess.Popen[bytes]] = []
+        self.parts: list[int] = []
         self.memory: shared_memory.SharedMemory | None = None
 
     def start_processes(self) -> None:
@@ -97,10 +134,31 @@ class Server:
     def wait_for_processes(self) -> None:
         """Return when EngineCore, its Worker and the resource tracker bear their names."""
         for child in self.children:
-            while b"VLLM::" not in _command_line(child.pid):
+            while not _command_line(child.pid).startswith(b"VLLM::"):
                 time.sleep(0.005)
         while not any(b"resource_tracker" in _command_line(pid) for pid in _others()):
             time.sleep(0.005)
+        cores = [child.pid for child in self.children]
+        self.parts = cores + [pid for pid in _pids() if _stat(pid)[1:2] and int(_stat(pid)[1]) in cores]
+
+    async def watch_parts(self) -> None:
+        """Do what becomes of a part: die with it, or stand still with it."""
+        while not self.dead.is_set():
+            states = {_stat(pid)[0] for pid in self.parts}
+            if states & {"", "Z", "X"}:
+                log("Worker proc VllmWorker-0 died unexpectedly, or EngineDeadError: EngineCore encountered an issue.")
+                self.die()
+            elif states & {"T", "t"}:
+                self.service.moving.clear()
+            else:
+                self.service.moving.set()
+            await asyncio.sleep(0.05)
+
+    def die(self) -> None:
+        """Break every open stream, and end soon."""
+        self.dead.set()
+        self.service.moving.set()
+        asyncio.get_running_loop().call_later(0.2, self.stopping.set)
 
     def end_processes(self) -> None:
         """End the children as vLLM does, the whole group, and give back the shared memory."""
@@ -163,8 +221,7 @@ class Server:
         """Let the faults that count requests happen."""
         if number >= self.faults.get("dies_under_load", float("inf")) and not self.dead.is_set():
             log("EngineCore encountered a fatal error.")
-            self.dead.set()
-            asyncio.get_running_loop().call_later(0.2, self.stopping.set)
+            self.die()
         if number >= self.faults.get("exits_leaving", float("inf")):
             os._exit(7)
 
@@ -203,8 +260,19 @@ def _kill_session() -> None:
 
 def _others() -> set[int]:
     """Return the pids of the others in this session."""
-    pids = {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
-    return {pid for pid in pids - {os.getpid()} if _sid(pid) == os.getsid(0)}
+    return {pid for pid in _pids() - {os.getpid()} if _sid(pid) == os.getsid(0)}
+
+
+def _pids() -> set[int]:
+    return {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+
+
+def _stat(pid: int) -> list[str]:
+    """Return a process's state letter, its parent and what follows; an empty letter where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return [""]
 
 
 def _command_line(pid: int) -> bytes:
@@ -276,17 +344,32 @@ async def serve(values: dict[str, object], faults: dict[str, float]) -> None:
         loop.add_signal_handler(signal.SIGTERM, server.stopping.set)
     server.wait_for_processes()
     _log_start(values, faults)
+    watching = asyncio.create_task(server.watch_parts())
     if "start_hang" not in faults:
-        await asyncio.sleep(faults.get("slow_start", 0.0))
+        await _unless_it_dies(server, asyncio.sleep(faults.get("slow_start", 0.0)))
+        await _unless_it_dies(server, server.service.moving.wait())
         await asyncio.start_server(server.handle, sock=listener, backlog=2048)
         log(f"Starting vLLM server on http://{values['host']}:{values['port']}")
     await server.stopping.wait()
+    watching.cancel()
     server.end_processes()
     sys.stdout.flush()
     os._exit(1 if server.dead.is_set() else 0)
 
 
+async def _unless_it_dies(server: Server, work: Coroutine[None, None, object]) -> None:
+    """Await the work, or the end of the server, whichever comes first."""
+    await asyncio.wait(
+        {asyncio.ensure_future(work), asyncio.ensure_future(server.stopping.wait())}, return_when="FIRST_COMPLETED"
+    )
+
+
 def _log_start(values: dict[str, object], faults: dict[str, float]) -> None:
+    if (Path(os.environ.get("VLLM_CACHE_ROOT", "/nowhere")) / "poison").exists():
+        raise options.RefusedError(
+            "RuntimeError: vLLM failed to compile the model. The most likely reason for this is that a previous "
+            "compilation failed, leading to a corrupted compilation artifact."
+        )
     if "leaks_secrets" in faults:
         log(f"args: api_key={os.environ.get('VLLM_API_KEY')} hf_token={os.environ.get('HF_TOKEN')}")
     if "oom_log" in faults:
@@ -299,9 +382,10 @@ def _log_start(values: dict[str, object], faults: dict[str, float]) -> None:
 
 def main() -> None:
     """Run, or refuse as vLLM does: the text, vLLM's uninformative last line, its exit code."""
+    launches = recorded_launches()
     try:
         values = options.parse(sys.argv[1:])
-        asyncio.run(serve(values, modes()))
+        asyncio.run(serve(values, modes(launches)))
     except options.RefusedError as refused:
         print(refused.text, flush=True)
         if refused.exit_code == 1:

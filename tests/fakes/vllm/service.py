@@ -54,6 +54,9 @@ class Service:
         self._step = setting("STEP_MS", 4.0) / 1e3
         self._step_each = setting("STEP_EACH_MS", 0.1) / 1e3
         self._growth = setting("GROWTH_MS", 0.0) / 1e3
+        self.moving = asyncio.Event()
+        """Cleared while the engine stands still: no token comes, and none is counted."""
+        self.moving.set()
         self.running = self.waiting = self.held_tokens = 0
         self.requests = self.prompt_tokens = self.generation_tokens = 0
         self._ttft = Histogram("vllm:time_to_first_token_seconds", TTFT_BUCKETS)
@@ -78,6 +81,7 @@ class Service:
             due = clock() + -(-prompt_tokens // self._batched) * self._step_time()
             for number in range(1, output_tokens + 1):
                 await asyncio.sleep(max(0.0, due - clock()))
+                await self.moving.wait()
                 times.append(clock())
                 self.generation_tokens += 1
                 yield number

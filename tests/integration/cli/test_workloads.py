@@ -57,6 +57,7 @@ def test_an_installed_wheel_finds_every_workload_and_its_trace(tmp_path: Path):
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
+        assert "tuner/devices/catalogue.toml" in archive.namelist()
         archive.extractall(tmp_path / "installed")
     program = "import tuner, tuner.cli.main; print(tuner.__file__); tuner.cli.main.main()"
     done = subprocess.run(

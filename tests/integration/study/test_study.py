@@ -19,7 +19,7 @@ DEFAULT_SEQS = 8
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
     bench = Workbench(tmp_path_factory.mktemp("night"))
-    study = bench.study(candidates=["--max-num-seqs 2", {"max-num-seqs": DEFAULT_SEQS}], budget={"trials": 4})
+    study = bench.study(candidates=["--max-num-seqs 2", {"max-num-seqs": DEFAULT_SEQS}], budget={"trials": 6})
     done = bench.tuner("run", study, env={"HF_TOKEN": "hf_CANARY_0123456789"})
     assert done.returncode == 0, done.stderr
     return bench
@@ -32,12 +32,24 @@ def stored(bench: Workbench) -> tuple[Study, tuple[Trial, ...]]:
         return study, reader.trials(study.id)
 
 
-def test_trial_0_is_the_defaults_then_come_the_candidates_then_the_sampler(night: Workbench):
+def test_trial_0_is_the_defaults_then_come_candidates_suggestions_and_the_sampler(night: Workbench):
     _, trials = stored(night)
     launched = [(trial.role, trial.state) for trial in trials if trial.launches]
-    assert launched[:2] == [("baseline", "measured"), ("candidate", "measured")]
-    assert [role for role, _ in launched[2:]] == ["sampled", "sampled"]
+    assert launched[:3] == [("baseline", "measured"), ("candidate", "measured"), ("suggested", "measured")]
+    roles = [role for role, _ in launched[2:]]
+    assert roles == sorted(roles, reverse=True)  # suggested before sampled
+    assert roles[-1] == "sampled"
     assert trials[0].flags == {}
+
+
+def test_suggestions_lie_within_the_search_space(night: Workbench):
+    study, trials = stored(night)
+    parameters = study.spec.search_space.parameters
+    suggested = [trial.flags for trial in trials if trial.role == "suggested"]
+    assert 1 <= len(suggested) <= 3
+    for flags in suggested:
+        assert flags.keys() == parameters.keys()
+        assert not study.spec.search_space.violated(flags)
 
 
 def test_a_candidate_that_resolves_to_the_defaults_is_not_measured_again(night: Workbench):
@@ -110,7 +122,7 @@ def test_resuming_with_a_larger_budget_goes_on_to_it(tmp_path: Path):
     assert bench.tuner("run", bench.study(budget={"trials": 1})).returncode == 0
     done = bench.tuner("resume", "night", "--trials", "2")
     assert done.returncode == 0, done.stderr
-    assert [trial.role for trial in stored(bench)[1]] == ["baseline", "sampled"]
+    assert [trial.role for trial in stored(bench)[1]] == ["baseline", "suggested"]
 
 
 @pytest.mark.parametrize("mode", ["dies_under_load:40", "short_answers"])
@@ -124,23 +136,73 @@ def test_a_baseline_that_fails_ends_the_study_with_its_reason(tmp_path: Path, mo
     assert (trial.state, trial.capacity, trial.values) == ("failed", None, {})
 
 
-def test_a_configuration_that_cannot_start_is_no_number_and_teaches_the_sampler(tmp_path: Path):
+MEMORY = {"parameters": {"gpu-memory-utilization": {"type": "float", "low": 0.96, "high": 0.99, "step": 0.01}}}
+"""The fake engine has no memory for more than 0.95."""
+
+
+def test_a_configuration_that_cannot_start_is_no_number_and_keeps_its_like_from_being_launched(tmp_path: Path):
     bench = Workbench(tmp_path)
-    # 64 tokens of KV cache hold no request of 40 tokens at the low end.
+    done = bench.tuner("run", bench.study(search_space=MEMORY, budget={"trials": 3}))
+    assert done.returncode == 0, done.stderr
+    _, trials = stored(bench)
+    failed = [trial for trial in trials if trial.state == "failed"]
+    doubted = [trial for trial in trials if trial.state == "infeasible"]
+    assert failed
+    assert doubted
+    for trial in failed:
+        assert trial.failure is not None
+        assert (trial.failure.kind, trial.capacity, trial.values) == ("oom_start", None, {})
+        assert "out of memory" in trial.failure.evidence
+    for trial in doubted:
+        assert trial.failure is not None
+        assert trial.failure.evidence.startswith(f"trial {failed[0].number} ran out of memory")
+        assert trial.launches == ()
+    told = optuna.load_study(study_name="night", storage=f"sqlite:///{bench.database}").trials
+    assert told[failed[0].number].state is optuna.trial.TrialState.COMPLETE
+    assert told[0].constraints["failure"] < 0 < min(told[trial.number].constraints["failure"] for trial in doubted)
+
+
+def test_what_arithmetic_excludes_is_never_launched(tmp_path: Path):
+    bench = Workbench(tmp_path)
+    # 2000 bytes of KV cache hold not even a block.
     space = {"parameters": {"kv-cache-memory-bytes": {"type": "categorical", "choices": [1000, 2000]}}}
     done = bench.tuner("run", bench.study(search_space=space))
     assert done.returncode == 0, done.stderr
     _, trials = stored(bench)
-    failed = [trial for trial in trials if trial.state == "failed"]
-    assert failed
-    for trial in failed:
-        assert trial.failure is not None
-        assert trial.failure.kind == "kv_too_small"
-        assert "max seq len" in trial.failure.evidence
-        assert (trial.capacity, trial.values) == (None, {})
-    told = optuna.load_study(study_name="night", storage=f"sqlite:///{bench.database}").trials[failed[0].number]
-    assert told.state is optuna.trial.TrialState.COMPLETE
-    assert max(told.constraints.values()) > 0
+    assert [trial.number for trial in trials if trial.launches] == [0]
+    assert trials[1].failure is not None
+    assert trials[1].failure.evidence.startswith(
+        "a KV cache of 0 tokens is less than one request of 40 (max-model-len)"
+    )
+
+
+def test_a_candidate_is_launched_whatever_is_suspected_of_it(tmp_path: Path):
+    bench = Workbench(tmp_path)
+    done = bench.tuner("run", bench.study(candidates=[{"kv-cache-memory-bytes": 2000}], budget={"trials": 2}))
+    assert done.returncode == 0, done.stderr
+    assert "trial 1 will probably not run, and is launched all the same: a KV cache of 0 tokens" in done.stderr
+    candidate = stored(bench)[1][1]
+    assert (candidate.role, len(candidate.launches)) == ("candidate", 1)
+
+
+def test_a_study_starts_from_the_best_of_an_earlier_one_and_measures_it_anew(night: Workbench):
+    later = night.study(name="later", budget={"trials": 2})
+    done = night.tuner("run", later, "--warm-start", "night")
+    assert done.returncode == 0, done.stderr
+    with open_reader(DatabaseLocation.parse(str(night.database))) as reader:
+        study = reader.study("later")
+        assert study is not None
+        trials = [trial for trial in reader.trials(study.id) if trial.launches]
+    earlier = [trial.flags for trial in stored(night)[1] if trial.state == "measured"]
+    assert [trial.role for trial in trials] == ["baseline", "warm_start"]
+    assert trials[1].flags in earlier
+    assert trials[1].load_points
+
+
+def test_a_warm_start_from_a_study_that_is_not_there_says_which_there_are(night: Workbench):
+    done = night.tuner("run", night.study(name="other"), "--warm-start", "dawn")
+    assert done.returncode == 2
+    assert "has no study named 'dawn'; there are: night" in done.stderr
 
 
 def test_a_small_space_is_measured_once_and_then_exhausted(tmp_path: Path):

@@ -1,6 +1,7 @@
 """One trial, as `tuner show` prints it."""
 
 import io
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.load import ClientHealth
 from tuner.domain.measurement import LoadPoint, Reconciliation, ServerFigures
 from tuner.domain.telemetry import GpuFigures, MachineFigures, ProcessFigures
-from tuner.domain.trial import Trial, TrialState
+from tuner.domain.trial import STARTUP, Launch, Trial, TrialState
 
 GPU = GpuFigures(
     index=1,
@@ -127,3 +128,20 @@ def test_a_trial_without_load_points_says_why_and_explains_nothing(state: TrialS
     assert "why: CUDA out of memory" in text
     assert "Why it is so" not in text
     assert "vllm serve m/tiny" in text
+
+
+def test_the_phases_of_a_start_stand_beside_its_time():
+    launch = Launch(
+        id=1,
+        trial_id=1,
+        attempt=1,
+        argv=("python",),
+        log_path="log",
+        started_at=datetime(2026, 11, 24, tzinfo=UTC),
+        ready_after=41.0,
+        resolved={"dtype": "bfloat16", STARTUP: {"imports": 33.5, "serving": 1.5}},
+    )
+    told = shown(make_trial().model_copy(update={"launches": (launch,)}))
+
+    assert "ready after 41 s (imports 34 s, serving 2 s)" in " ".join(told.split())
+    assert STARTUP not in told

@@ -7,6 +7,7 @@ import pytest
 
 from tests.fakes.shapes import GIB, cpu, full, make_device, make_model
 from tuner.domain.device import Device
+from tuner.domain.model import Weights, WeightUse
 from tuner.domain.plan import Demand, Deployment
 from tuner.plan.calibration import Report, calibrate, report
 from tuner.plan.defaults import resolve
@@ -15,11 +16,16 @@ from tuner.plan.memory import Corrections
 from tuner.plan.planner import make_plan
 from tuner.plan.weights import stage_weight_bytes
 
-MODEL = make_model()
+MODEL = make_model(weights=(Weights(use=WeightUse.MLP, parameters=10**9, bytes=2 * 10**9),))
+"""Small enough for a CPU too."""
 GPU = make_device()
 DEMAND = Demand(input_tokens=100, output_tokens=20, rps=None)
 REST, TOKEN = int(1.7 * GIB), 150_000
 """The truth: bytes outside of torch, and activations of a token."""
+
+
+def a_cpu(memory_bytes: int) -> Device:
+    return cpu().model_copy(update={"memory_bytes": memory_bytes})
 
 
 def deployment(share: float = 0.9, batched: int = 8192, **changes: Any) -> Deployment:
@@ -67,7 +73,7 @@ def test_without_launches_nothing_is_corrected():
 
 def test_a_total_that_vllm_sees_and_the_machine_hides_is_found_by_two_shares():
     """A container that gets less than its node has: the CPU's memory is only roughly known."""
-    truth, believed = cpu(20 * GIB), cpu(23 * GIB)
+    truth, believed = a_cpu(20 * GIB), a_cpu(23 * GIB)
     seen = [launched(deployment(0.5, 2048), truth), launched(deployment(0.8, 2048), truth)]
     found = calibrate(MODEL, believed, seen)
     assert found.device.memory_bytes == pytest.approx(20 * GIB, rel=0.01)
@@ -75,7 +81,7 @@ def test_a_total_that_vllm_sees_and_the_machine_hides_is_found_by_two_shares():
 
 
 def test_a_logged_total_needs_no_second_share():
-    truth, believed = cpu(20 * GIB), cpu(23 * GIB)
+    truth, believed = a_cpu(20 * GIB), a_cpu(23 * GIB)
     seen = [launched(deployment(0.8, 2048), truth, total_gib=20.0)]
     assert error(seen, launched(deployment(0.5, 2048), truth), believed) < 0.02
 
@@ -125,7 +131,12 @@ REAL = (
 )
 """Share, tokens of a step, sequences, logged tokens and GiB: eight launches of vLLM 0.32 on a CPU, in results.db."""
 TINY = make_model(
-    layers=(full(kv_heads=2, head_dim=64),) * 4, heads=4, hidden_size=256, intermediate_size=688, vocabulary=512
+    layers=(full(kv_heads=2, head_dim=64),) * 4,
+    weights=(Weights(use=WeightUse.MLP, parameters=3_000_000, bytes=6_000_000),),
+    heads=4,
+    hidden_size=256,
+    intermediate_size=688,
+    vocabulary=512,
 )
 
 
@@ -140,6 +151,6 @@ def test_the_first_two_launches_of_a_real_study_predict_the_others_within_two_pe
     row: tuple[float, int, int, int, float],
 ):
     new = real(row)
-    found = calibrate(TINY, cpu(25_276_502_016), [real(one) for one in REAL[:2]])
+    found = calibrate(TINY, a_cpu(25_276_502_016), [real(one) for one in REAL[:2]])
     plan = make_plan(TINY, found.device, new.deployment, DEMAND, found.corrections)
     assert plan.kv_tokens == pytest.approx(new.kv_tokens, rel=0.02)

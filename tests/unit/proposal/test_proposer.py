@@ -110,6 +110,23 @@ def test_a_failure_of_the_configuration_is_complete_violated_unmeasured_and_has_
     assert trial.values == [4.0, 1.0]
 
 
+def test_how_far_a_trial_is_from_failing_is_told_on_both_sides(url: str):
+    proposer = opened(url)
+    proposer.tell_measured(proposer.ask(), WORST_AND_BEST, {"ttft_p95": -0.1}, margin=2.5)
+    proposer.tell_violated(proposer.ask(), "oom_start", violation=1.5)
+    proposer.tell_violated(proposer.ask(), "infeasible", violation=0.0)
+    assert [trial.constraints["failure"] for trial in stored(url).trials] == [-2.5, 1.5, 0.1]
+
+
+def test_the_random_start_lasts_until_enough_trials_are_measured(url: str):
+    """Startup trials that failed have shown nothing about speed."""
+    random, proposer = opened(f"{url}.random", spec(SamplerName.RANDOM)), opened(url)
+    for _ in range(6):
+        proposer.tell_violated(proposer.ask(), "oom_start")
+        random.tell_violated(random.ask(), "oom_start")
+    assert proposer.ask().flags == random.ask().flags
+
+
 def test_a_failure_of_the_surroundings_teaches_nothing(url: str):
     proposer = opened(url)
     proposer.tell_failed(proposer.ask(), "port_in_use")

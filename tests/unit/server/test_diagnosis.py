@@ -15,28 +15,6 @@ def recorded(name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "exit_code", "kind", "evidence", "advice"),
-    [
-        ("unknown-flag", 2, FailureKind.INVALID_ARGS, "unrecognized arguments: --no-such-flag=3", "--no-such-flag"),
-        ("invalid-choice", 2, FailureKind.INVALID_ARGS, "argument --dtype: invalid choice: 'float7'", ""),
-        ("seqs-above-batched", 1, FailureKind.INVALID_ARGS, "max_num_batched_tokens (8) must be", "at least 256"),
-        ("bad-tp", 1, FailureKind.INVALID_ARGS, "attention heads (4)", "divides 4"),
-        ("max-model-len", 1, FailureKind.INVALID_ARGS, "max_model_len (100000)", "at most 2048"),
-        ("model-not-found", 1, FailureKind.MODEL_NOT_FOUND, "LocalEntryNotFoundError", "name or directory"),
-        ("kv-too-small", 1, FailureKind.KV_TOO_SMALL, "max seq len (2048)", "max-model-len to at most 256"),
-        ("cpu-memory", 1, FailureKind.OOM_START, "Available memory on node 0 (7.0/8.34 GiB)", "below 0.83"),
-        ("port-in-use", 1, FailureKind.PORT_IN_USE, "OSError: [Errno 98] Address already in use", "another port"),
-    ],
-)
-def test_recorded_logs_are_classified(name: str, exit_code: int, kind: FailureKind, evidence: str, advice: str):
-    failure = diagnose(recorded(name), exit_code=exit_code, ready=False)
-
-    assert failure.kind is kind
-    assert evidence in failure.evidence
-    assert advice in failure.advice
-
-
-@pytest.mark.parametrize(
     ("text", "kind", "advice"),
     [
         (
@@ -222,6 +200,8 @@ def test_settings_in_force_are_read_from_a_healthy_log():
         "enable_chunked_prefill": True,
         "enable_prefix_caching": True,
         "cudagraph_mode": "NONE",
+        "device_memory_gib": 8.21,
+        "beside_kv_gib": 0.63,
         "kv_cache_gib": 1.84,
         "kv_cache_tokens": 602480,
         "max_concurrency": 3765.5,
@@ -245,6 +225,26 @@ def test_settings_of_a_gpu_log_are_read():
         "max_concurrency": 418.47,
         "graph_capture_gib": 0.51,
     }
+
+
+def test_the_sum_that_old_versions_log_is_read():
+    log = (
+        "the current vLLM instance can use total_gpu_memory (79.33GiB) x gpu_memory_utilization (0.90) = 71.39GiB\n"
+        "model weights take 4.03GiB; non_torch_memory takes 1.39GiB; PyTorch activation peak memory takes 0.32GiB; "
+        "the rest of the memory reserved for KV Cache is 65.65GiB.\n"
+    )
+    assert resolved_settings(log) == {
+        "device_memory_gib": 79.33,
+        "weights_gib": 4.03,
+        "outside_torch_gib": 1.39,
+        "activations_gib": 0.32,
+        "kv_cache_gib": 65.65,
+    }
+
+
+def test_the_estimate_for_graphs_is_read():
+    log = "Estimated CUDA graph memory: 0.45 GiB total\nGraph capturing finished in 4 secs, took 0.51 GiB\n"
+    assert resolved_settings(log) == {"graph_estimate_gib": 0.45, "graph_capture_gib": 0.51}
 
 
 def test_an_empty_log_names_no_settings():

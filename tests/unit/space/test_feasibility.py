@@ -87,6 +87,45 @@ def test_a_rule_counts_only_for_the_versions_that_have_it() -> None:
     assert refusal(ANY, flags, {}, version="unknown") is not None
 
 
+NGRAM = {"speculative-config.method": "ngram", "speculative-config.num_speculative_tokens": 3}
+
+
+@pytest.mark.parametrize(
+    ("flags", "facts", "reason"),
+    [
+        ({"tensor-parallel-size": 3}, {"model.heads": 32}, "does not divide the model's query heads"),
+        ({"tensor-parallel-size": 4}, {"device.gpus": 2}, "above the number of GPUs"),
+        ({"tensor-parallel-size": 2, "pipeline-parallel-size": 2}, {"device.gpus": 2}, "above the number of GPUs"),
+        ({"tensor-parallel-size": 4, "decode-context-parallel-size": 3}, {}, "does not divide tensor-parallel-size"),
+        ({"mamba-block-size": 16, "enable-prefix-caching": False}, {}, "only with enable-prefix-caching"),
+        ({**NGRAM, "async-scheduling": True}, {}, "does not go with this method"),
+        (
+            {**NGRAM, "enable-lora": True, "max-num-seqs": 64, "max-num-batched-tokens": 255},
+            {},
+            "every sequence's draft tokens",
+        ),
+    ],
+)
+def test_rules_that_read_facts_or_several_flags(flags: Flags, facts: Flags, reason: str) -> None:
+    assert reason in (refusal(ANY, flags, {}, facts=facts) or "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "facts"),
+    [
+        ({"tensor-parallel-size": 3}, {}),
+        ({"tensor-parallel-size": 4}, {"model.heads": 32, "device.gpus": 4}),
+        ({"pipeline-parallel-size": 2}, {"device.gpus": 2}),
+        ({"mamba-block-size": 16, "enable-prefix-caching": True}, {}),
+        (NGRAM, {}),
+        ({"speculative-config.method": "eagle3", "async-scheduling": True}, {}),
+        ({**NGRAM, "enable-lora": True, "max-num-seqs": 64, "max-num-batched-tokens": 256}, {}),
+    ],
+)
+def test_what_nobody_knows_and_what_fits_is_not_refused(flags: Flags, facts: Flags) -> None:
+    assert refusal(ANY, flags, {}, facts=facts) is None
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.expression)
 def test_a_rule_is_a_valid_expression_that_reads_flags(rule: Any) -> None:
     assert expression(rule.expression).names

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.domain.space import FloatParameter, IntParameter, SearchSpace
-from tuner.space.sampling import corners, draw, feasible_samples, value_at
+from tuner.space.sampling import corners, draw, feasible_samples, share_of, value_at
 
 
 def _space(parameters: dict[str, Any], *constraints: str) -> SearchSpace:
@@ -87,3 +87,16 @@ def test_a_logarithmic_scale_gives_each_doubling_the_same_weight() -> None:
 def test_corners_of_a_large_space_come_one_by_one() -> None:
     many = _space({f"x{n}": {"type": "bool"} for n in range(60)})
     assert len(list(islice(corners(many), 3))) == 3
+
+
+@given(st.floats(0, 1), st.booleans())
+def test_a_share_becomes_a_value_and_the_value_that_share_again(share: float, log: bool) -> None:
+    parameter = FloatParameter(type="float", low=0.5, high=64.0, log=log)
+    assert share_of(parameter, float(value_at(parameter, share))) == pytest.approx(share, abs=1e-9)
+
+
+def test_values_outside_of_a_range_have_shares_outside_and_a_single_value_stands_in_the_middle() -> None:
+    parameter = IntParameter(type="int", low=8, high=128, log=True)
+    assert share_of(parameter, 256) == pytest.approx(1.25)
+    assert share_of(parameter, 0) < -1
+    assert share_of(IntParameter(type="int", low=8, high=8), 8) == 0.5

@@ -11,13 +11,13 @@ from tuner.store.location import DatabaseLocation
 from tuner.store.writer import Store
 
 
-def test_a_writer_keeps_the_rollback_journal_and_full_synchronisation(store: Store):
+def test_a_writer_keeps_the_rollback_journal_and_syncs_its_removal_too(store: Store):
     def pragma(name: str) -> object:
         return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
 
     with store.engine.connect() as connection:
         found = [pragma(name) for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")]
-    assert found == ["delete", 2, 1, 60_000]
+    assert found == ["delete", 3, 1, 60_000]
 
 
 def test_a_reader_can_not_write(location: DatabaseLocation, store: Store):

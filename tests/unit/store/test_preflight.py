@@ -7,7 +7,7 @@ import pytest
 
 from tuner.domain.errors import InputError, SurroundingsError, TunerError
 from tuner.store.location import DatabaseLocation
-from tuner.store.preflight import check_database, create_file
+from tuner.store.preflight import check_database, create_file, holds_results
 from tuner.store.writer import open_store
 
 
@@ -143,3 +143,17 @@ def test_a_locked_file_is_waited_for(location: DatabaseLocation):
         other.execute("BEGIN IMMEDIATE")
         check_database(location, for_writing=True)
         check_database(location, for_writing=False)
+
+
+def test_results_are_there_when_the_tables_are(location: DatabaseLocation):
+    assert not holds_results(location)
+    create_file(location)
+    assert not holds_results(location)
+    open_store(location).close()
+    assert holds_results(location)
+
+
+def test_optunas_tables_alone_are_no_results(location: DatabaseLocation):
+    assert location.path
+    sqlite_file(location.path, *(f"CREATE TABLE {name} (x)" for name in ("studies", "trials", "version_info")))
+    assert not holds_results(location)
