@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tuner.domain.failure import Failure, FailureKind
-from tuner.server.failure_rules import RULES, Rule
+from tuner.server.failure_rules import RULES
+from tuner.server.refusal_rules import Rule
 
 _LONGEST_EVIDENCE = 300
 _PREFIX = re.compile(

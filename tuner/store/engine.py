@@ -2,7 +2,8 @@
 
 SQLite stays on the rollback journal: the few writes a minute need no WAL, and SQLite before 3.51.3 can corrupt a WAL
 file under several connections. With `synchronous=EXTRA` a commit survives a power loss: FULL does not sync the removal
-of the journal, which would undo the last commit when it came back (tests/torture/power.py shows it). A reader opens the file read-only and reads one snapshot.
+of the journal, which would undo the last commit when it came back (tests/torture/power.py shows it). A reader opens the
+file read-only and reads one snapshot.
 """
 
 import contextlib

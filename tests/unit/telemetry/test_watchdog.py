@@ -54,7 +54,7 @@ async def test_the_patience_counts_from_the_last_token():
 
 
 async def test_an_engine_whose_tokens_move_is_asked_nothing():
-    world = World(lambda now: int(now))
+    world = World(int)
     dog = world.watchdog()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asyncio.shield(dog.hung), 0.5)
