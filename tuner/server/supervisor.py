@@ -209,10 +209,11 @@ class Supervisor:
             engine.reap()
             if engine.has_exited or os.getppid() != parent:
                 return True
-            ready, _, _ = select.select([self._commands, self._wakeups], [], [], _TICK)
+            read_already = b"\n" in self._buffer  # a command that came with the spec, in one piece
+            ready, _, _ = select.select([self._commands, self._wakeups], [], [], 0 if read_already else _TICK)
             if self._wakeups in ready and signal.SIGTERM in os.read(self._wakeups, 64):
                 return True
-            if self._commands in ready:
+            if read_already or self._commands in ready:
                 command = self._read_line()
                 if command in (None, b"stop", b"kill"):
                     engine.reap()

@@ -36,7 +36,7 @@ async def at_intervals(
 
 
 async def _repeat(read: Callable[[], Awaitable[None]], interval: float, clock: Callable[[], float]) -> None:
-    start = clock()
-    while True:
+    start, task = clock(), asyncio.current_task()
+    while task is not None and not task.cancelling():  # a reading may have swallowed the cancellation
         await asyncio.sleep(until_next(clock() - start, interval))
         await read()

@@ -46,7 +46,8 @@ class Sampler:
     async def sample(self) -> None:
         """Read the machine once."""
         try:
-            await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._thread, self._read), _TIMEOUT)
+            async with asyncio.timeout(_TIMEOUT):  # wait_for loses a cancellation that comes with the result (3.11)
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
         except (TimeoutError, psutil.Error, OSError) as error:
             self.failures += 1
             _log.debug("sample skipped: %r", error)

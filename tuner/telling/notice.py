@@ -71,7 +71,7 @@ class Notice(Frozen):
     """One message, as it is posted."""
 
     text: str
-    """One sentence for people: what Slack, Mattermost, Rocket.Chat and Google Chat show."""
+    """One sentence for people: what Slack, Mattermost and Rocket.Chat show."""
     content: str
     """The same, where Discord looks for it."""
     event: NoticeKind

@@ -34,6 +34,8 @@ class Phase(StrEnum):
 
     PREPARING = "preparing"
     """Before its first trial."""
+    WAITING = "waiting"
+    """A trial waits for its turn, or until the machine is fit for it."""
     STARTING = "start-up"
     WARMING_UP = "warm-up"
     LOADING = "load"
@@ -42,6 +44,16 @@ class Phase(StrEnum):
     """A phase of a trial that is none of these."""
     BETWEEN = "between-trials"
     ENDED = "ended"
+
+
+_PHASES = {
+    "waiting": Phase.WAITING,
+    "start-up": Phase.STARTING,
+    "warm-up": Phase.WARMING_UP,
+    "load point": Phase.LOADING,
+    "stop": Phase.STOPPING,
+}
+"""How the events' phases begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +173,7 @@ class Standing:
 
 
 def _phase(text: str) -> Phase:
-    if text.startswith("load point"):
-        return Phase.LOADING
-    return next((phase for phase in (Phase.STARTING, Phase.WARMING_UP, Phase.STOPPING) if text == phase), Phase.OTHER)
+    return next((phase for beginning, phase in _PHASES.items() if text.startswith(beginning)), Phase.OTHER)
 
 
 def _found(trial: Trial, capacity: Capacity) -> Found:

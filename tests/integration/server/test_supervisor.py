@@ -1,5 +1,6 @@
 """The tuner dies in every way there is; nothing of the engine may outlive it for ten seconds."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,11 +8,13 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from tuner.server import procfs
+from tuner.server.supervisor import Spec
 
 FAKES = Path(__file__).parents[2] / "fakes"
 
@@ -90,3 +93,23 @@ def test_a_pipe_that_another_child_holds_open_does_not_keep_the_engine(tmp_path:
             os.kill(tuner.pid, signal.SIGKILL)
 
             assert all_gone(sid, 10)
+
+
+@pytest.mark.parametrize("command", ["stop", "kill"])
+def test_a_command_that_comes_in_one_piece_with_the_spec_is_obeyed(tmp_path: Path, command: str):
+    argv = (sys.executable, "-c", "import time; time.sleep(60)")
+    spec = json.dumps(asdict(Spec(argv, {}, str(tmp_path), str(tmp_path / "log"), (), os.getpid())))
+    with subprocess.Popen(
+        [sys.executable, "-m", "tuner.server.supervisor"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as supervisor:
+        assert supervisor.stdin is not None
+        assert supervisor.stdout is not None
+        supervisor.stdin.write(f"{spec}\n{command}\n")
+        supervisor.stdin.flush()  # and it stays open, as a tuner that waits for the end leaves it
+        supervisor.wait(timeout=20)
+        events = [json.loads(line)["event"] for line in supervisor.stdout]
+    assert events == ["started", "stopped"]

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import logging
 
 import pytest
@@ -34,3 +35,15 @@ async def test_a_reading_that_raises_ends_the_readings_is_logged_and_leaves_the_
         async with at_intervals(read, interval=0.001, clock=asyncio.get_running_loop().time):
             await tried.wait()
     assert [record.message for record in caplog.records] == ["readings stopped early"]
+
+
+async def test_a_reading_that_swallows_the_end_ends_all_the_same():
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):  # as wait_for does when the result comes at that moment
+            await asyncio.sleep(60)
+
+    async with asyncio.timeout(10), at_intervals(read, interval=0.001, clock=asyncio.get_running_loop().time):
+        await begun.wait()

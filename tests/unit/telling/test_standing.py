@@ -39,7 +39,8 @@ def test_the_best_may_be_an_earlier_trial_again():
         ("warm-up", Phase.WARMING_UP),
         ("load point 3 (8 req/s, higher)", Phase.LOADING),
         ("stop", Phase.STOPPING),
-        ("waiting for the GPU", Phase.OTHER),
+        ("waiting for process 12 to end", Phase.WAITING),
+        ("thinking", Phase.OTHER),
     ],
 )
 def test_phases_of_a_trial_have_short_names(text: str, phase: Phase):
