@@ -46,6 +46,12 @@ MEMORY: tuple[Rule, ...] = (
         "Only {free} of {total} GiB are free: end the other processes, or set gpu-memory-utilization below {share}.",
     ),
     Rule.of(
+        _K.KV_TOO_SMALL,
+        r"Available memory on node \S+ \([\d./]+ GiB\) on kv cache allocation is less than requested memory for kv "
+        r"\(-[\d.]+/[\d.]+ GiB\)",
+        "Raise gpu-memory-utilization: all of it is used up before the KV cache.",
+    ),
+    Rule.of(
         _K.OOM_START,
         r"Available memory on node \S+ \((?P<free>[\d.]+)/[\d.]+ GiB\) on kv cache allocation is less than requested",
         "Lower kv-cache-memory-bytes (VLLM_CPU_KVCACHE_SPACE): {free} GiB are free.",

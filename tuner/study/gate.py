@@ -22,6 +22,9 @@ BINDING = frozenset({TrialRole.SAMPLED, TrialRole.SUGGESTED, TrialRole.WARM_STAR
 """Roles whose trials can be refused."""
 _CERTAIN = 3.0
 """The violation of what is surely refused, in the log-odds that learned limits are graded in: 95 %."""
+_AS_AFTER = {TrialRole.SUGGESTED: 20, TrialRole.WARM_START: 1000}
+"""Refusals in a row that a given trial is judged as after: a suggestion is refused where it is sure to fail, not where
+nobody has been yet; the best of an earlier study never by what failed here."""
 _OPEN = frozenset({TrialState.RUNNING, TrialState.INTERRUPTED})
 _UNLAUNCHED = frozenset({TrialState.INFEASIBLE, TrialState.DUPLICATE})
 
@@ -74,7 +77,7 @@ class Gate:
             self._by_rule(flags)
             or _by_engine(resolution)
             or self._by_arithmetic(resolution, flags, history)
-            or (self._by_experience(flags, resolution, history) if role is not TrialRole.WARM_START else None)
+            or self._by_experience(flags, role, resolution, history)
         )
 
     def suspicion(self, flags: Flags, resolution: Resolution, history: Sequence[Trial]) -> str | None:
@@ -109,8 +112,11 @@ class Gate:
         found = self.arithmetic.excluded(_values(flags, resolution.values), history)
         return Refusal(found.evidence, _CERTAIN + min(found.excess, _CERTAIN)) if found else None
 
-    def _by_experience(self, flags: Flags, resolution: Resolution, history: Sequence[Trial]) -> Refusal | None:
-        doubt = self.limits(history).doubt(_values(flags, resolution.values), in_a_row=_in_a_row(history))
+    def _by_experience(
+        self, flags: Flags, role: TrialRole, resolution: Resolution, history: Sequence[Trial]
+    ) -> Refusal | None:
+        row = _AS_AFTER.get(role, _in_a_row(history))
+        doubt = self.limits(history).doubt(_values(flags, resolution.values), in_a_row=row)
         return Refusal(doubt.evidence, doubt.violation) if doubt else None
 
 

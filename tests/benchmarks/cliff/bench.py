@@ -17,6 +17,7 @@ def main() -> None:
     """Run the studies and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--launches", type=int, default=60)
     parser.add_argument("--only", choices=KINDS, help="one kind of cliff")
     parser.add_argument("--way", choices=[way.name.lower() for way in Way], help="one way")
@@ -27,7 +28,7 @@ def main() -> None:
         for kind in [given.only] if given.only else KINDS:
             for way in [Way[given.way.upper()]] if given.way else Way:
                 one = partial(night, kind, way, launches=given.launches)
-                print(_row(kind, way, list(pool.map(one, range(given.seeds)))), flush=True)
+                print(_row(kind, way, list(pool.map(one, range(given.first, given.first + given.seeds)))), flush=True)
 
 
 def _row(kind: str, way: Way, nights: list[Night]) -> str:

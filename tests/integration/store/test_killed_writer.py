@@ -94,7 +94,7 @@ def test_readers_work_while_a_study_is_written(location: DatabaseLocation):
 def test_a_second_process_is_refused_and_a_killed_one_holds_nothing(location: DatabaseLocation):
     with (
         writing(location) as process,
-        pytest.raises(SurroundingsError, match=rf"process {process.pid} \(study night\) is writing"),
+        pytest.raises(SurroundingsError, match=rf"process {process.pid} on \S+ \(study night\) is writing"),
         writer_lock(location, "day"),
     ):
         pass

@@ -13,6 +13,7 @@ from tuner.domain.study import StudySpec
 from tuner.domain.trial import Provenance, TrialRole, TrialState
 from tuner.store.location import DatabaseLocation
 from tuner.store.reader import open_reader
+from tuner.store.schema import REVISIONS
 from tuner.store.writer import open_store
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -88,7 +89,7 @@ def test_optunas_alembic_version_is_untouched_by_our_migration(location: Databas
     make_ours(location)
     after = tables(location)
     assert {name: after[name] for name in before} == before
-    assert after["tuner_alembic_version"] == [("0001",)]
+    assert after["tuner_alembic_version"] == [(REVISIONS[-1],)]
 
 
 def test_our_version_is_untouched_by_optunas_set_up(location: DatabaseLocation):

@@ -227,6 +227,16 @@ def test_settings_of_a_gpu_log_are_read():
     }
 
 
+def test_a_share_that_leaves_less_than_nothing_for_the_cache_is_too_small_and_not_too_much():
+    log = (
+        "ValueError: Available memory on node 0 (21.35/23.54 GiB) on kv cache allocation is less than requested memory "
+        "for kv (-0.53/0.02 GiB). Reduce CPU memory used by other processes.\n"
+    )
+    failure = diagnose(log, exit_code=1, ready=False)
+    assert failure.kind is FailureKind.KV_TOO_SMALL
+    assert "Raise gpu-memory-utilization" in failure.advice
+
+
 def test_the_sum_that_old_versions_log_is_read():
     log = (
         "the current vLLM instance can use total_gpu_memory (79.33GiB) x gpu_memory_utilization (0.90) = 71.39GiB\n"

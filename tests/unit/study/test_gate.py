@@ -104,6 +104,12 @@ def test_experience_does_not_keep_a_warm_start_from_being_measured():
     assert refused(gate(), values(800), role=TrialRole.SUGGESTED, known=CLIFF) != ""
 
 
+def test_a_suggestion_is_refused_where_it_is_sure_to_fail_and_not_where_nobody_has_been():
+    between = values(360)
+    assert refused(gate(), between, known=CLIFF) != ""
+    assert refused(gate(), between, role=TrialRole.SUGGESTED, known=CLIFF) == ""
+
+
 def test_without_arithmetic_the_rest_still_counts():
     assert refused(gate(), values(64, 0.1)) == ""
     assert "constraint" in refused(gate(), values(13))
