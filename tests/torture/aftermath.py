@@ -57,7 +57,7 @@ def leftovers(directory: Path) -> Iterator[str]:
         with socket.socket() as client:
             if client.connect_ex(("127.0.0.1", port)) == 0:
                 yield f"ports: {port} listens"
-    for lock in directory.glob(".tuner/*.lock"):
+    for lock in (*directory.glob(".tuner/*.lock"), *directory.glob("turns/*.lock")):
         with lock.open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -85,7 +85,7 @@ class Bed:
             *map(str, arguments),
         ]
         process = subprocess.Popen(
-            command, cwd=self.directory, env=environment() | dict(env), stdout=subprocess.DEVNULL,
+            command, cwd=self.directory, env=self.environment() | dict(env), stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         return RunningTuner(process, patience=PATIENCE_S)
@@ -104,15 +104,16 @@ class Bed:
         running.wait()
         return self.cleanup_seconds()
 
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a tuner under test: turns on the device are not shared with other beds."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TUNER_")}
+        turns = self.directory / "turns"
+        turns.mkdir(exist_ok=True)
+        return kept | {"NO_COLOR": "1", "PYTHONPATH": str(ROOT), "TUNER_LOCK_DIR": str(turns)}
+
     def cleanup_seconds(self) -> float:
         """Wait until nothing of the study runs any more, and return how long that took."""
         return aftermath.seconds_until_gone(self.directory)
 
 
 _OFFLINE = {"HF_HUB_OFFLINE": "1"}
-
-
-def environment() -> dict[str, str]:
-    """Return the environment of a tuner under test: this one's, without the tuner's own settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TUNER_")}
-    return kept | {"NO_COLOR": "1", "PYTHONPATH": str(ROOT)}

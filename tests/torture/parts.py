@@ -20,7 +20,7 @@ PARTS = (API_SERVER, ENGINE_CORE, WORKER)
 PHASES = ("start-up", "warm-up", "load point 1")
 FAULTS = tuple(product((signal.SIGKILL, signal.SIGSTOP), PARTS, PHASES))
 STOPPED_BY_BREAKER = 4
-HANG_TIMEOUT_S = 6
+HANG_TIMEOUT_S = 4
 """For the fake; the default of 60 s stays for the real engine."""
 _DEATHS = {"engine_dead", "oom_run", "oom_start", "unknown"}
 _EXPECTED = {signal.SIGKILL: _DEATHS, signal.SIGSTOP: {"engine_hung", "start_timeout"}}

@@ -1,7 +1,6 @@
 """Rows 10 to 13 and 21, and what the disk and the clock can do: foreign servers, full disks, locks, other versions."""
 
 import json
-import os
 import re
 import sqlite3
 import subprocess
@@ -167,15 +166,15 @@ def other_versions(directory: Path, count: int) -> Row:
                 code, said = bed.run("resume", NAME, env={"VLLM_FAKE_VERSION": "0.33.0"})
                 expected = "vllm_version: 0.32.0+fake -> 0.33.0"
             case 1:
-                code, said = bed.run("run", bed.study(trials=1, search_space=space))
-                expected = "search_space"
-            case _:
                 config = bed.directory / "tiny" / "config.json"
                 kept = config.read_text()
                 config.write_text(json.dumps(json.loads(kept) | {"rope_theta": number}))
                 code, said = bed.run("resume", NAME)
                 config.write_text(kept)
                 expected = "model_identity"
+            case _:
+                code, said = bed.run("run", bed.study(trials=1, search_space=space))
+                expected = "search_space"
         found = [] if code == INPUT and expected in said else [f"code: {code}: {said[-300:]}"]
         found += [] if bed.database.read_bytes() == before else ["changed: the refused file was written to"]
         row.add(found)
@@ -205,8 +204,9 @@ def jumping_clock(directory: Path, jumps: tuple[float, ...]) -> Row:
         bed = Bed(directory / f"{jump:+g}")
         study = bed.study(trials=2, budget={"trials": 2, "hours": 1})
         command = [sys.executable, str(CLOCK_TUNER), str(jump), "run", str(study)]
-        env = os.environ | {"NO_COLOR": "1", "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, cwd=bed.directory, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=bed.directory, env=bed.environment(), capture_output=True, text=True, check=False
+        )
         found = [] if done.returncode == 0 else [f"code: {done.returncode}: {done.stderr[-300:]}"]
         row.add([*found, *_timed(bed, jump), *aftermath.leftovers(bed.directory)])
     return row

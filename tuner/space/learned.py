@@ -23,18 +23,10 @@ from tuner.domain.space import FloatParameter, IntParameter, Parameter, SearchSp
 from tuner.space.classifier import Fit, Points, fit
 from tuner.space.sampling import share_of
 
-TEACHING = frozenset(
-    {
-        FailureKind.INVALID_ARGS,
-        FailureKind.UNSUPPORTED,
-        FailureKind.KV_TOO_SMALL,
-        FailureKind.OOM_START,
-        FailureKind.OOM_RUN,
-        FailureKind.ENGINE_DEAD,
-        FailureKind.ENGINE_HUNG,
-        FailureKind.START_TIMEOUT,
-    }
-)
+TEACHING = frozenset(kind for kind in FailureKind if kind.is_configuration_fault) - {
+    FailureKind.INFEASIBLE,
+    FailureKind.LOAD_FAILED,
+}
 """Failures that show where configurations can't run. A server that is too slow for its load is no such limit."""
 
 _BAR, _LOW_BAR = 0.40, 0.30

@@ -17,12 +17,7 @@ needs_namespaces = pytest.mark.skipif(not HAS_NAMESPACES, reason="a disk of one'
 
 
 def test_a_tuner_killed_between_two_steps_loses_and_repeats_nothing(tmp_path: Path):
-    row = kills.at_every_step(tmp_path, first=90, stride=50, at_most=2)
-    assert (row.runs, row.violations) == (2, [])
-
-
-def test_a_file_that_a_killed_tuner_left_empty_can_be_used(tmp_path: Path):
-    row = kills.at_every_step(tmp_path, first=1, at_most=1)
+    row = kills.at_every_step(tmp_path, first=90, at_most=1)
     assert (row.runs, row.violations) == (1, [])
 
 
@@ -48,7 +43,7 @@ def test_a_stranger_on_the_port_is_never_measured_and_the_next_launch_takes_anot
 
 @needs_namespaces
 def test_a_full_disk_stops_the_study_and_keeps_what_was_measured(tmp_path: Path):
-    assert surroundings.full_disk(tmp_path, (256,)).violations == []
+    assert surroundings.full_disk(tmp_path, (192,)).violations == []
 
 
 @needs_namespaces
@@ -57,12 +52,12 @@ def test_a_disk_that_can_only_be_read_is_named(tmp_path: Path):
 
 
 def test_a_locked_file_is_waited_for_without_a_loss(tmp_path: Path):
-    assert surroundings.locked(tmp_path, 1, 2.0).violations == []
+    assert surroundings.locked(tmp_path, 1, 1.0).violations == []
 
 
-def test_another_space_engine_or_model_is_refused_with_the_difference(tmp_path: Path):
-    row = surroundings.other_versions(tmp_path, 3)
-    assert (row.runs, row.violations) == (3, [])
+def test_another_engine_or_model_is_refused_with_the_difference(tmp_path: Path):
+    row = surroundings.other_versions(tmp_path, 2)
+    assert (row.runs, row.violations) == (2, [])
 
 
 def test_a_wall_clock_that_jumps_moves_no_duration_and_no_budget(tmp_path: Path):
