@@ -147,7 +147,7 @@ def _last_words(text: str) -> str:
 def _stop(server: subprocess.Popen[bytes]) -> None:
     """End the server and its engine; the session is its own."""
     if server.poll() is None:
-        os.killpg(server.pid, signal.SIGTERM)
+        server.terminate()  # the API server alone: it ends its engine, and the tracker then frees shared memory
     try:
         server.wait(timeout=20)
     except subprocess.TimeoutExpired:
