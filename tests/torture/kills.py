@@ -43,7 +43,7 @@ def at_every_step(directory: Path, *, first: int = 1, stride: int = 1, at_most: 
         stride: the distance between two n: 1 is every step.
         at_most: how many n, where not all are wanted.
     """
-    row = Row("2", "SIGKILL at the n-th step, then resume")
+    row = Row("2", "SIGKILL at the n-th step (call or SQL statement), then resume")
     names = Counter[str]()
     step, killed = first, True
     while killed and row.runs != at_most:
@@ -59,6 +59,18 @@ def at_every_step(directory: Path, *, first: int = 1, stride: int = 1, at_most: 
             row.violations += (f"{line} (step {step})" for line in _resumed(bed))
         step += stride
     row.notes = f"{row.runs} steps, {len(names)} of different names"
+    return row
+
+
+def at_steps(directory: Path, count: int) -> Row:
+    """Kill the tuner at `count` steps spread over a whole study, each in a run of its own; 0 is every step."""
+    if count == 0:
+        return at_every_step(directory)
+    bed = Bed(directory / "whole")
+    bed.run("run", bed.study(trials=2))
+    steps = max((entry["steps"] for entry in aftermath.entries(bed.ledger) if "steps" in entry), default=count)
+    row = at_every_step(directory, stride=max(steps // count, 1), at_most=count)
+    row.notes = f"{row.notes}, of {steps} steps"
     return row
 
 

@@ -31,7 +31,7 @@ def _soaked(directory: Path, count: int) -> Row:
 
 ROWS: dict[str, tuple[int, Run]] = {
     "1": (200, kills.at_random),
-    "2": (0, lambda directory, count: kills.at_every_step(directory, at_most=count or None)),
+    "2": (0, kills.at_steps),
     "3": (36, lambda directory, count: parts.broken(directory, count, signals=(signal.SIGKILL,))),
     "4": (18, lambda directory, count: parts.broken(directory, count, signals=(signal.SIGSTOP,))),
     "6": (21, parts.stubborn),

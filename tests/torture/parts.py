@@ -52,7 +52,9 @@ def broken(
 
 def one(bed: Bed, name: signal.Signals, part: str, phase: str, delay_s: float) -> float:
     """Break one part of one engine, and return the seconds until nothing of the study ran any more."""
-    engine: dict[str, object] = {"hang_timeout": HANG_TIMEOUT_S, "start_timeout": 8} if bed.is_fake else {}
+    engine: dict[str, object] = (
+        {"hang_timeout": HANG_TIMEOUT_S, "start_timeout": 8} if bed.is_fake else {"start_timeout": 120}
+    )
     mode = "slow_start:3" if phase == "start-up" else "healthy"
     running = bed.start("run", bed.study(mode=mode, load=_LOADED | {"drain": "5s"}, engine=engine))
     running.wait_for(f"trial 0: {phase}")

@@ -108,6 +108,7 @@ class EngineProbe:
         self._env = dict(env)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._turn = asyncio.Lock()
+        self._replacing = asyncio.Lock()
         self._process: Process | None = None
 
     async def __aenter__(self) -> Self:
@@ -116,6 +117,10 @@ class EngineProbe:
         Raises:
             SurroundingsError: the interpreter can't be run, or has no working vLLM.
         """
+        await self._start()
+        return self
+
+    async def _start(self) -> None:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 self._python, "-I", str(_PROBE),
@@ -131,7 +136,6 @@ class EngineProbe:
             raise
         fields: dict[str, Any] = {**answer, "flags": frozenset(answer["flags"])}
         self.info = EngineInfo(**fields)
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -142,16 +146,29 @@ class EngineProbe:
     async def resolve(self, model: str, flags: Flags, names: Sequence[str]) -> Resolution:
         """Return what the engine makes of these flags, for the named settings.
 
-        An engine that can't resolve gives the values back as they came.
+        An engine that can't resolve gives the values back as they came. A process that was killed or hangs is replaced,
+        once for each question: a night does not end with it.
 
         Raises:
-            SurroundingsError: the process died or does not answer.
+            SurroundingsError: neither the process nor another one in its place answers.
         """
         if not self.info.resolves:
             return Resolution({name: flags.get(name) for name in names})
         request = {"op": "resolve", "model": model, "arguments": to_arguments(flags), "names": list(names)}
-        answer = await self._ask(request, _ANSWER_TIMEOUT)
+        asked = self._process
+        try:
+            answer = await self._ask(request, _ANSWER_TIMEOUT)
+        except SurroundingsError:
+            await self._replace(asked)
+            answer = await self._ask(request, _ANSWER_TIMEOUT)
         return Resolution(answer["values"], answer["error"])
+
+    async def _replace(self, broken: Process | None) -> None:
+        async with self._replacing:
+            if self._process is broken:  # otherwise another question saw to it
+                await self._close()
+                self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
+                await self._start()
 
     async def _ask(self, request: dict[str, Any], timeout: float) -> dict[str, Any]:  # noqa: ASYNC109  # one for both
         process = self._process

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tuner.domain.errors import InputError, SurroundingsError
@@ -29,6 +31,16 @@ async def test_a_refusal_is_the_engines_own_sentence():
         refused = await probe.resolve("/m", {"max-num-seqs": 64, "max-num-batched-tokens": 8}, [])
 
     assert refused.error == "max_num_batched_tokens (8) must be greater than or equal to max_num_seqs (64)."
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_probe_that_was_killed_is_replaced(number: signal.Signals):
+    async with EngineProbe(FAKE, ENV) as probe:
+        (process,) = psutil.Process().children()
+        process.send_signal(number)
+        answers = await asyncio.gather(*(probe.resolve("/m", {"max-num-seqs": 4}, ["max-num-seqs"]) for _ in range(3)))
+
+    assert [answer.values for answer in answers] == [{"max-num-seqs": 4}] * 3
 
 
 async def test_questions_asked_at_once_get_their_own_answers():
