@@ -190,6 +190,8 @@ class EngineProbe:
 
     def _last_words(self) -> str:
         """Return the last line that the process printed before it died."""
+        if self._log.closed:
+            return "it was replaced meanwhile"
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").split("\n")
         return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
