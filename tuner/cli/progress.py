@@ -38,8 +38,6 @@ from tuner.domain.measurement import LoadPoint
 from tuner.domain.trial import Trial, TrialState
 
 _REFRESH_PER_S = 2
-_QUIET = frozenset({TrialState.DUPLICATE, TrialState.INFEASIBLE})
-"""States that needed no launch: not worth a line of their own on a terminal."""
 
 
 def line(event: Event, trials: dict[int, Trial]) -> str | None:  # noqa: PLR0911  # one case for each event
@@ -137,8 +135,8 @@ class _View:
             case TrialFinished(trial=trial, best=best):
                 self.trials[trial.number] = trial
                 self.best = best
-                self.finished += trial.state not in _QUIET
-                if trial.failure is not None and trial.state not in _QUIET:
+                self.finished += not trial.state.is_unlaunched
+                if trial.failure is not None and not trial.state.is_unlaunched:
                     self.failure = f"trial {trial.number}: {trial.failure.kind}: {trial.failure.evidence}"
             case TrialRetried(number=number, failure=failure):
                 self.failure = f"trial {number}: {failure.kind}: {failure.evidence}"
@@ -176,9 +174,9 @@ class _View:
     def _seconds_left(self, now: float) -> float | None:
         by_clock = None if self.budget_ends is None else self.budget_ends - now
         durations = [
-            (trial.ended_at - trial.started_at).total_seconds()
+            trial.seconds
             for trial in self.trials.values()
-            if trial.state not in _QUIET and trial.started_at and trial.ended_at
+            if not trial.state.is_unlaunched and trial.seconds is not None
         ]
         if self.budget_trials is None or not durations:
             return by_clock
@@ -232,5 +230,6 @@ def progress(
 
 
 def _is_shown_live(event: Event) -> bool:
-    quiet = isinstance(event, TrialFinished) and event.trial.state in _QUIET
+    # What needed no launch is not worth a line of its own on a terminal.
+    quiet = isinstance(event, TrialFinished) and event.trial.state.is_unlaunched
     return quiet or isinstance(event, (PhaseStarted, TrialStarted))

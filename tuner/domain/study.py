@@ -21,6 +21,12 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY|CREDENTIAL", re.IGNORECASE)
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):[0-5]\d")
+_UNCERTAINTY = 2.0
+"""A capacity's standard deviation, relative, times the square root of the requests near it: 1.5 to 2.2 in every queue
+simulated, since what it depends on are arrivals and work as they happen to come.
+"""
+_Z = 1.645
+"""The normal distribution's 95 % quantile."""
 CAPACITY = "capacity_rps"
 _OBJECTIVES = (CAPACITY, *SLO_NAMES)
 
@@ -129,6 +135,11 @@ class LoadPlan(Frozen):
     """Closed-loop load points after the search, by number of users: throughput at saturation."""
     drain: Seconds = 30.0
     """How long requests may still run after the last arrival."""
+
+    @property
+    def fewest_near_capacity(self) -> float:
+        """Requests near the capacity without which no interval is as narrow as the tolerance, whatever the queue."""
+        return (_UNCERTAINTY * _Z / self.tolerance) ** 2
 
     def requests(self, rate: float) -> int:
         """Return how many requests a load point at this rate sends."""

@@ -41,6 +41,16 @@ class TrialState(StrEnum):
     INTERRUPTED = "interrupted"
     """The tuner stopped while it ran; it is asked again."""
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether it uses up the budget of trials: it needed a launch and came to an end."""
+        return self in {TrialState.MEASURED, TrialState.FAILED}
+
+    @property
+    def is_unlaunched(self) -> bool:
+        """Whether it ended without a launch."""
+        return self in {TrialState.INFEASIBLE, TrialState.DUPLICATE}
+
 
 STARTUP = "startup_s"
 """Key of a launch's `resolved` that holds the seconds of each phase of its start."""
@@ -115,6 +125,13 @@ class Trial(Frozen):
         """The load points of its last launch: what an earlier, failed launch measured is kept and not judged."""
         last = max((point.attempt for point in self.load_points), default=1)
         return tuple(point for point in self.load_points if point.attempt == last)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it runs."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
 
     @property
     def load_cost(self) -> "LoadCost":

@@ -69,12 +69,18 @@ def _considered(plan: LoadPlan, target_rps: float, points: Sequence[Measured]) -
     A few requests, or a point that was given up, say too little by themselves to rule out rates far beyond them.
     """
     low, high = target_rps * plan.lowest / _BEYOND, target_rps * plan.highest * _BEYOND
-    held = [point.rate for point in points if point.held]
-    broken = [point.rate for point in points if point.plainly_broken]
-    if held and broken:
-        low = max(low, min(max(held), *broken) / _ASIDE)
-        high = min(high, max(*held, min(broken)) * _ASIDE)
-    return low, high
+    first, last = verdict_span(points)
+    return (max(low, first / _ASIDE), min(high, last * _ASIDE)) if first > 0 and last < math.inf else (low, high)
+
+
+def verdict_span(points: Sequence[Measured]) -> tuple[float, float]:
+    """Return the highest rate that held and the lowest that plainly broke, the smaller first.
+
+    0 stands for the one where nothing held, infinity for the other where nothing broke.
+    """
+    held = max((point.rate for point in points if point.held), default=0.0)
+    broken = min((point.rate for point in points if point.plainly_broken), default=math.inf)
+    return min(held, broken), max(held, broken)
 
 
 def _estimate(name: str, found: Crossing) -> Estimate:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from tuner.domain.load import GiveUp
 from tuner.domain.slo import Slo
 from tuner.domain.study import LoadPlan
-from tuner.metrics.capacity import estimate, near
+from tuner.metrics.capacity import estimate, near, verdict_span
 from tuner.metrics.design import cheapest
 from tuner.metrics.distributions import NEEDED
 from tuner.metrics.evidence import Measured
@@ -33,11 +33,6 @@ _REST = 1.15
 """A step that would leave less than this to the end of the range goes to the end."""
 _INSIDE = (0.2, 0.8)
 """Where in a bracket the next rate may lie, by the logarithm."""
-_UNCERTAINTY = 2.0
-"""A capacity's standard deviation, relative, times the square root of the requests near it: 1.5 to 2.2 in every queue
-simulated, since what it depends on are arrivals and work as they happen to come. It keeps a lucky start from ending the
-search.
-"""
 _BEYOND = 1.1
 """How far beyond the highest rate that held and the lowest that broke a refining point may lie."""
 _STEP = 60.0
@@ -50,8 +45,6 @@ _BESIDE = 1.5
 """So many times the requests that a percentile needs: a quarter of the time may lie beside the steady window, and a few
 more requests in it than elsewhere."""
 _SAME = 1e-6
-_Z = 1.645
-"""The normal distribution's 95 % quantile."""
 _HOPELESS_MARGIN = 4.0
 """A refining point near the crossing is only given up when it is so many times as hopeless as a percentile needs."""
 
@@ -177,24 +170,22 @@ def _refine(state: _State) -> Probe | None:
     if found is None:
         return None
     seen = sum(point.requests for point in near(state.points, found.rate))
-    fewest = 0 if found.first.steepness > _STEP else (_UNCERTAINTY * _Z / state.plan.tolerance) ** 2
+    # With fewer a lucky start could end the search.
+    fewest = 0 if found.first.steepness > _STEP else state.plan.fewest_near_capacity
     if found.half_width <= state.plan.tolerance and seen >= fewest:
         return None
     small = _passing(state, _inside(state, found.rate), "at the crossing")
     if found.first.steepness > _STEP:
         return small
-    rate, requests = cheapest(
-        found, state.points, state.plan.tolerance, small.requests, max(small.requests, round(_GROWTH * seen))
-    )
-    margin = _HOPELESS_MARGIN
-    return Probe(_inside(state, rate), requests, give_up(state.slos, requests, margin=margin), "at the crossing")
+    most = max(small.requests, round(_GROWTH * seen))
+    rate, requests = cheapest(found, state.points, state.plan.tolerance, small.requests, most)
+    hopeless = give_up(state.slos, requests, margin=_HOPELESS_MARGIN)
+    return Probe(_inside(state, rate), requests, hopeless, "at the crossing")
 
 
 def _inside(state: _State, rate: float) -> float:
     """Return the rate, brought near the verdicts: before much is known, an estimate can lie far beyond them."""
-    broken = [point.rate for point in state.points if point.plainly_broken]
-    held = max(point.rate for point in state.held)
-    low, high = (min(held, *broken), max(held, min(broken))) if broken else (held, math.inf)
+    low, high = verdict_span(state.points)
     return min(max(rate, low / _BEYOND, state.bottom), high * _BEYOND, state.top)
 
 

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tuner.domain.study import Budget
-from tuner.domain.trial import Trial, TrialState
-
-_COUNTED = frozenset({TrialState.MEASURED, TrialState.FAILED})
-"""States that use up the budget of trials: what needed a launch and came to an end."""
+from tuner.domain.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +35,17 @@ class Allowance:
 
 def counted(trials: Sequence[Trial]) -> int:
     """Return how many trials count against the budget."""
-    return sum(trial.state in _COUNTED for trial in trials)
+    return sum(trial.state.is_counted for trial in trials)
 
 
 def spent_seconds(trials: Sequence[Trial]) -> float:
     """Return the seconds that the stored trials took, interrupted ones included."""
-    return sum(duration for trial in trials if (duration := trial_seconds(trial)) is not None)
-
-
-def trial_seconds(trial: Trial) -> float | None:
-    """Return how long a trial took, None while it runs."""
-    if trial.started_at is None or trial.ended_at is None:
-        return None
-    return (trial.ended_at - trial.started_at).total_seconds()
+    return sum(duration for trial in trials if (duration := trial.seconds) is not None)
 
 
 def typical_trial(trials: Sequence[Trial]) -> float:
     """Return how long a trial takes: the longest of the last five that counted, 0 before the first."""
-    durations = [trial_seconds(trial) for trial in trials if trial.state in _COUNTED]
+    durations = [trial.seconds for trial in trials if trial.state.is_counted]
     return max((duration for duration in durations[-5:] if duration is not None), default=0.0)
 
 

@@ -26,7 +26,6 @@ _AS_AFTER = {TrialRole.SUGGESTED: 20, TrialRole.WARM_START: 1000}
 """Refusals in a row that a given trial is judged as after: a suggestion is refused where it is sure to fail, not where
 nobody has been yet; the best of an earlier study never by what failed here."""
 _OPEN = frozenset({TrialState.RUNNING, TrialState.INTERRUPTED})
-_UNLAUNCHED = frozenset({TrialState.INFEASIBLE, TrialState.DUPLICATE})
 
 
 class Refusal(NamedTuple):
@@ -136,7 +135,7 @@ def _ended(trial: Trial) -> Ended | None:
 def _in_a_row(history: Sequence[Trial]) -> int:
     """Return how many proposals since the last launch needed none."""
     ended = [trial.state for trial in reversed(history) if trial.state not in _OPEN]
-    return next((index for index, state in enumerate(ended) if state not in _UNLAUNCHED), len(ended))
+    return next((index for index, state in enumerate(ended) if not state.is_unlaunched), len(ended))
 
 
 def _by_engine(resolution: Resolution) -> Refusal | None:

@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from tuner.domain.space import BoolParameter, CategoricalParameter, FloatParameter, IntParameter, Parameter
 from tuner.domain.study import StudySpec
 
-_UNCERTAINTY = 2.0
-"""A capacity's standard deviation, relative, times the square root of the requests near it (docs/capacity.md)."""
-_Z = 1.645
 _HEAD_START = 3
 """Trials that the planner suggests after trial 0."""
 _GUIDED_PER_PARAMETER = 5
@@ -36,12 +33,12 @@ def _too_coarse(spec: StudySpec, rate: float) -> Iterator[str]:
     load = spec.load
     if load.time_budget is None:
         return
-    half_width = _Z * _UNCERTAINTY / math.sqrt(load.time_budget * rate)
-    if half_width > load.tolerance:
-        minutes = load.time_budget * (half_width / load.tolerance) ** 2 / 60
+    seconds = load.fewest_near_capacity / rate
+    if seconds > load.time_budget:
+        half_width = load.tolerance * math.sqrt(seconds / load.time_budget)
         yield (
             f"capacities to ±{load.tolerance:.0%}: load.time_budget, {load.time_budget / 60:.3g} min at about "
-            f"{rate:.3g} req/s, gives ±{half_width:.0%} at best; {minutes:.0f} min a trial would do"
+            f"{rate:.3g} req/s, gives ±{half_width:.0%} at best; {seconds / 60:.0f} min a trial would do"
         )
 
 

@@ -15,7 +15,7 @@ from tuner.domain.plan import Plan
 from tuner.domain.space import CategoricalParameter, IntParameter
 from tuner.domain.study import LoadPlan, StudySpec
 from tuner.domain.trial import Trial, TrialState
-from tuner.study.budget import counted, deadline, spent_seconds, trial_seconds
+from tuner.study.budget import counted, deadline, spent_seconds
 from tuner.study.shortfalls import configurations, shortfalls
 
 _GPU_START_S, _CPU_START_S = 35.0, 32.0
@@ -172,7 +172,7 @@ def _search(load: LoadPlan, target_rps: float, rate: float) -> tuple[float, str]
 
 
 def _trial(spec: StudySpec, start_up: Estimate, load: Estimate, trials: Sequence[Trial]) -> Estimate:
-    took = [seconds for trial in _measured(trials) if (seconds := trial_seconds(trial)) is not None]
+    took = [seconds for trial in _measured(trials) if (seconds := trial.seconds) is not None]
     if took:
         return Estimate(value=_mean(took), basis="measured", why=f"mean of {len(took)} trials of this study")
     rest = spec.load.warmup_requests / spec.target_rps + _STOP_S

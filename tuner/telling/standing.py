@@ -24,8 +24,6 @@ from tuner.domain.flags import FlagValue
 from tuner.domain.measurement import Capacity
 from tuner.domain.trial import Trial, TrialRole, TrialState
 
-_COUNTED = frozenset({TrialState.MEASURED, TrialState.FAILED})
-"""States that use up the budget of trials."""
 _Key = TypeVar("_Key")
 
 
@@ -131,7 +129,7 @@ class Standing:
     @property
     def trials_done(self) -> int:
         """How many trials count against the budget."""
-        return sum(self.outcomes.get(state, 0) for state in _COUNTED)
+        return sum(count for state, count in self.outcomes.items() if state.is_counted)
 
     def seconds_left(self, now: float) -> float | None:
         """Return about how many seconds the study will still take, None where nothing is known.
@@ -157,7 +155,7 @@ class Standing:
 
     def _with(self, trial: Trial, retried: Sequence[FailureKind] = ()) -> "Standing":
         kinds = [*retried] if trial.failure is None else [*retried, trial.failure.kind]
-        took = _seconds(trial) if trial.state in _COUNTED else 0.0
+        took = (trial.seconds or 0.0) if trial.state.is_counted else 0.0
         ready = [launch.ready_after for launch in trial.launches if launch.ready_after is not None]
         return replace(
             self,
@@ -178,12 +176,6 @@ def _phase(text: str) -> Phase:
 
 def _found(trial: Trial, capacity: Capacity) -> Found:
     return Found(trial.number, trial.flags, capacity)
-
-
-def _seconds(trial: Trial) -> float:
-    if trial.started_at is None or trial.ended_at is None:
-        return 0.0
-    return (trial.ended_at - trial.started_at).total_seconds()
 
 
 def _retried(trial: Trial) -> list[FailureKind]:
