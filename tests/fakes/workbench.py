@@ -74,7 +74,10 @@ class Workbench:
 
     def tuner(self, *arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        command = [sys.executable, "-m", "tuner", *map(str, arguments)]
+        return self.run([sys.executable, "-m", "tuner", *map(str, arguments)], env=env)
+
+    def run(self, command: list[str], env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run whatever in the directory, in the environment of its tuners."""
         return subprocess.run(
             command, cwd=self.directory, env=self._environment(env), capture_output=True, text=True, check=False
         )

@@ -74,6 +74,7 @@ async def test_a_real_server_starts_serves_and_leaves_nothing_behind(
     end = await handle.stop()
 
     assert len(members) >= 3
+    assert server.exposed == ()
     assert (end.failure, end.survivors) == (None, ())
     assert not {process.pid for process in procfs.snapshot()} & members
     assert still_there(memory) == set()

@@ -185,5 +185,6 @@ def _chosen(db: str, name: str | None) -> "Generator[tuple[Reader, Study]]":
         if found is None:
             names = ", ".join(each.name for each in reader.studies())
             what = f"no study named {name!r} in it; there are: {names}" if names else "no study in it yet"
-            raise InputError(what, where=db, advice="" if names else "`tuner run` starts one")
+            where = reader.location.display
+            raise InputError(what, where=where, advice="" if names else "`tuner run` starts one")
         yield reader, found

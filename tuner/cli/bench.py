@@ -119,7 +119,8 @@ def _measure(plan: "BenchPlan", key: str, db: str | None) -> "Measured":
 
     console = stderr()
     advance = Advance(time.monotonic, plan.arrivals.label, plan.send_for_s)
-    with keeping(DatabaseLocation.parse(db) if db is not None else None) as keep:
+    location = DatabaseLocation.parse(db) if db is not None else None
+    with keeping(location) as keep:
         with bench_progress(console, advance) as on_progress:
             found = asyncio.run(until_signalled(measure(plan, api_key=key, on_progress=on_progress)))
         if isinstance(found, signal.Signals):
@@ -128,8 +129,10 @@ def _measure(plan: "BenchPlan", key: str, db: str | None) -> "Measured":
         number = keep(found)
     if found.ran_short:
         console.print("All prepared requests were sent before the time was over: the run is shorter than asked for.")
-    if number is not None:
-        console.print(f"Kept as measurement {number} of {db}; `tuner benches` lists them.", soft_wrap=True)
+    if number is not None and location is not None:
+        console.print(
+            f"Kept as measurement {number} of {location.display}; `tuner benches` lists them.", soft_wrap=True
+        )
     return found
 
 

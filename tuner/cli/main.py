@@ -51,14 +51,20 @@ def main() -> None:
     try:
         app()
     except TunerError as error:
-        sys.stderr.write(f"tuner: {error}\n")
+        _complain(f"tuner: {error}")
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(_INTERNAL_ERROR)
     except Exception as error:  # noqa: BLE001  # the boundary: a person gets one line, TUNER_DEBUG the traceback
         if os.environ.get("TUNER_DEBUG"):
-            traceback.print_exc()
-        sys.stderr.write(f"tuner: internal error, {type(error).__name__}: {error}\n")
-        sys.stderr.write("Nothing measured is lost. TUNER_DEBUG=1 shows the traceback; please report it.\n")
+            _complain(traceback.format_exc())
+        _complain(f"tuner: internal error, {type(error).__name__}: {error}")
+        _complain("Nothing measured is lost. TUNER_DEBUG=1 shows the traceback; please report it.")
         sys.exit(_INTERNAL_ERROR)
+
+
+def _complain(text: str) -> None:
+    from tuner.cli.console import safe
+
+    sys.stderr.write(safe(f"{text.rstrip()}\n"))

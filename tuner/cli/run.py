@@ -138,11 +138,12 @@ def resume(
     from tuner.store.location import DatabaseLocation
     from tuner.store.reader import open_reader
 
-    with open_reader(DatabaseLocation.parse(db)) as reader:
+    location = DatabaseLocation.parse(db)
+    with open_reader(location) as reader:
         stored = reader.study(study)
         names = ", ".join(each.name for each in reader.studies()) or "none"
     if stored is None:
-        raise InputError(f"no study named {study!r} in it; there are: {names}", where=db)
+        raise InputError(f"no study named {study!r} in it; there are: {names}", where=location.display)
     spec = stored.spec
     budget = {name: value for name, value in (("trials", trials), ("hours", hours), ("until", until)) if value}
     changes = {"budget": budget, "engine": {"vllm_python": vllm_python} if vllm_python else {}}

@@ -74,6 +74,7 @@ def telling(asked: Telling, spec: "StudySpec", resume: str, say: Callable[[str],
         InputError: an address that is none.
         SurroundingsError: the metrics' port is not to be had.
     """
+    from tuner.cli.console import secrets
     from tuner.telling.endpoint import endpoint
     from tuner.telling.metrics import StandingCollector
     from tuner.telling.notice import Session
@@ -83,7 +84,8 @@ def telling(asked: Telling, spec: "StudySpec", resume: str, say: Callable[[str],
 
     standing = Standing(spec.study, spec.target_rps, time.monotonic())
     session = Session(tuple(map(str, spec.slos)), resume, str(Path.cwd()), platform.node(), _utc())
-    teller = Teller(standing, session, Messenger([Webhook(text) for text in asked.notify or ()], say))
+    messenger = Messenger([Webhook(text) for text in asked.notify or ()], say, secrets=secrets())
+    teller = Teller(standing, session, messenger)
     with ExitStack() as stack:
         if asked.metrics_port is not None:
             collector = StandingCollector(lambda: teller.standing, clock=time.monotonic, now=_utc)

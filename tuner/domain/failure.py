@@ -5,8 +5,12 @@ caused is retried within a bound and never told. Neither is ever a number.
 """
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from tuner.domain.base import Frozen
+from tuner.domain.inert import inert
 
 
 class FailureKind(StrEnum):
@@ -65,11 +69,15 @@ _CONFIGURATION_FAULTS = frozenset(
 )
 
 
+Line = Annotated[str, AfterValidator(inert)]
+"""One line of text that steers no terminal, whatever log or result file it comes from."""
+
+
 class Failure(Frozen):
     """A classified failure: its kind, the line that proves it, and what to do about it."""
 
     kind: FailureKind
-    evidence: str = ""
+    evidence: Line = ""
     """The log line, or the sentence of ours, that proves the kind. One line."""
-    advice: str = ""
+    advice: Line = ""
     """What the user can do, in their words; empty where nothing sensible is known."""

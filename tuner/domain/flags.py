@@ -12,6 +12,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from tuner.domain.inert import inert
+from tuner.domain.secrets import holds_password
+
 FlagValue = bool | int | float | str
 """A flag's value. `True` and `False` become `--flag` and `--no-flag`."""
 
@@ -26,12 +29,15 @@ OWNED_BY_LAUNCHER = frozenset(
 )
 """Flags that the launcher sets itself: a study can neither fix nor tune them."""
 
+SECRET = frozenset({"hf-token"})
+"""Flags whose value is a secret: in no study, since it is stored, and no argument, since everyone can read those."""
+
 CODE_OR_NETWORK = frozenset(
     {
         "trust-remote-code", "middleware", "tool-parser-plugin", "reasoning-parser-plugin", "logits-processors",
         "worker-cls", "worker-extension-cls", "scheduler-cls", "allowed-local-media-path", "allowed-media-domains",
         "allowed-origins", "allowed-methods", "allowed-headers", "allow-credentials", "ssl-keyfile", "ssl-certfile",
-        "ssl-ca-certs", "ssl-cert-reqs", "ssl-ciphers", "enable-ssl-refresh", "hf-token", "hf-config-path",
+        "ssl-ca-certs", "ssl-cert-reqs", "ssl-ciphers", "enable-ssl-refresh", "hf-config-path",
         "hf-overrides", "download-dir", "chat-template", "trust-request-chat-template", "trust-request-mm-kwargs",
         "tool-server", "lora-modules", "enable-lora", "default-mm-loras", "model-class-overrides", "model-impl",
         "data-parallel-address", "data-parallel-rpc-port", "data-parallel-hybrid-lb", "data-parallel-external-lb",
@@ -64,7 +70,6 @@ SHORT_NAMES = {
 
 _DECIMAL = re.compile(r"-?[0-9]+\.[0-9]+")
 _SHORT = re.compile(r"-[A-Za-z]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def canonical_name(name: str) -> str:
@@ -108,6 +113,9 @@ def fixed_name(name: str) -> str:
     meant = _meant(canonical, OWNED_BY_LAUNCHER)
     if meant is not None:
         raise ValueError(f"{meant} is set by the launcher: leave it out")
+    secret = _meant(canonical, SECRET)
+    if secret is not None:
+        raise ValueError(f"{secret} is a secret: export HF_TOKEN in your shell, it is passed on from there")
     return canonical
 
 
@@ -215,8 +223,10 @@ def normal_value(name: str, value: FlagValue) -> FlagValue:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name}: {value} is not a finite number")
     if isinstance(value, str):
-        if _CONTROL.search(value):
-            raise ValueError(f"{name}: the value holds a control character")
+        if value != inert(value):
+            raise ValueError(f"{name}: the value holds a control character, or another one that can't be seen")
+        if holds_password(value):
+            raise ValueError(f"{name}: the value holds a password, which would be stored and seen by everyone")
         return _value_of(name, value)
     return str(value) if name in TEXT_FLAGS and not isinstance(value, bool) else value
 

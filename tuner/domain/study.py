@@ -10,7 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, fie
 
 from tuner.domain.base import Frozen
 from tuner.domain.flags import FixedFlags
+from tuner.domain.inert import inert
 from tuner.domain.lengths import Positive
+from tuner.domain.secrets import holds_password, is_secret_name
 from tuner.domain.slo import SLO_NAMES, Slo, Slos
 from tuner.domain.space import SearchSpace
 from tuner.domain.units import DURATION_SCHEMA, parse_duration
@@ -18,8 +20,6 @@ from tuner.domain.workload import Workload
 
 _STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY|CREDENTIAL", re.IGNORECASE)
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):[0-5]\d")
 _UNCERTAINTY = 2.0
 """A capacity's standard deviation, relative, times the square root of the requests near it: 1.5 to 2.2 in every queue
@@ -45,7 +45,7 @@ Count = Annotated[int, Field(strict=True, ge=1)]
 
 
 def _model_name(name: str) -> str:
-    if not name.strip() or name.startswith("-") or _CONTROL.search(name):
+    if not name.strip() or name.startswith("-") or name != inert(name):
         raise ValueError(f"{name!r} is neither a directory nor a hub name such as Qwen/Qwen3-8B")
     return name
 
@@ -104,9 +104,9 @@ class Engine(Frozen):
     @field_validator("env")
     @classmethod
     def _holds_no_secret(cls, env: dict[str, str]) -> dict[str, str]:
-        secret = next((name for name in env if _SECRET_NAME.search(name)), None)
+        secret = next((name for name, value in env.items() if is_secret_name(name) or holds_password(value)), None)
         if secret is not None:
-            raise ValueError(f"{secret} looks like a secret: export it in your shell, it is passed on from there")
+            raise ValueError(f"{secret} is or holds a secret, by its looks: export it, it is passed on from your shell")
         return env
 
 
@@ -205,7 +205,14 @@ class WarmStart(Frozen):
     study: StudyName
     """The earlier study's name."""
     db: str | None = None
-    """Its result file, or any SQLAlchemy URL; without it, this study's own."""
+    """Its result file, or any SQLAlchemy URL; without it, this study's own. No password: it is stored."""
+
+    @field_validator("db")
+    @classmethod
+    def _holds_no_password(cls, db: str | None) -> str | None:
+        if db is not None and holds_password(db):
+            raise ValueError("holds a password, which would be stored: leave it to ~/.pgpass or PGPASSWORD")
+        return db
 
 
 def _bare_study(value: Any) -> Any:  # noqa: ANN401

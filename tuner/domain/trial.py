@@ -54,6 +54,8 @@ class TrialState(StrEnum):
 
 STARTUP = "startup_s"
 """Key of a launch's `resolved` that holds the seconds of each phase of its start."""
+EXPOSED = "listens_beyond_loopback"
+"""Key of a launch's `resolved` that holds where its processes listened for other machines; absent where nowhere."""
 
 
 class Provenance(Frozen):
@@ -90,7 +92,7 @@ class Launch(Frozen):
     """As the operating system gave it; negative is a signal."""
     failure: Failure | None = None
     resolved: dict[str, Any] = {}
-    """Settings in force, read from the server's log and metrics; `STARTUP` holds the phases of the start."""
+    """Settings in force, read from the server's log and metrics; `STARTUP` and `EXPOSED` hold more."""
     provenance: Provenance = Provenance()
 
 

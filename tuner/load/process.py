@@ -7,10 +7,12 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 
 from tuner.domain.errors import LaunchError
 from tuner.domain.failure import Failure, FailureKind
-from tuner.domain.load import LoadJob, LoadResult
+from tuner.domain.load import LoadJob, LoadResult, RequestRecord
+from tuner.domain.secrets import blanked
 from tuner.load.wire import API_KEY, LONGEST_LINE, OVERTIME_S, Assembly, Done
 
 WORKER = (sys.executable, "-P", "-m", "tuner.load.worker")
@@ -26,6 +28,7 @@ async def run_job(
     *,
     api_key: str,
     on_progress: Callable[[int, int], None],
+    secrets: Sequence[str] = (),
     command: Sequence[str] = WORKER,
 ) -> LoadResult:
     """Run a load job in a process of its own and return what it measured.
@@ -36,6 +39,7 @@ async def run_job(
         job: what to send, where, and when.
         api_key: sent as a bearer token; empty for none.
         on_progress: called a few times a second with requests done and requests in all.
+        secrets: what else is blanked where a server's answer repeats it.
         command: the worker's command, replaced by tests.
 
     Raises:
@@ -53,7 +57,12 @@ async def run_job(
             raise LaunchError(_failure(0, "the load generator did not end")) from error
         finally:
             lines.cancel()
-        return result
+        known = (*secrets, api_key) if api_key else secrets
+        return replace(result, records=tuple(_without_secrets(record, known) for record in result.records))
+
+
+def _without_secrets(record: RequestRecord, secrets: Sequence[str]) -> RequestRecord:
+    return replace(record, error=blanked(record.error, secrets)) if record.error else record
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,8 @@ one, and a piece of the body that does the same and holds one line is a token, f
 import json
 from typing import Any, cast
 
+from tuner.domain.inert import inert
+
 _EXCERPT = 300
 _DONE = b"[DONE]"
 _CHOICES = (b'"choices":[{', b'"choices": [{')
@@ -121,7 +123,7 @@ class CompletionStream:
 
 def one_line(text: str) -> str:
     """Return the text as one line of at most 300 characters, fit for evidence."""
-    return " ".join(text.split())[:_EXCERPT]
+    return inert(" ".join(text.split())[:_EXCERPT])
 
 
 def _needs_parsing(payload: bytes) -> bool:

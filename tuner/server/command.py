@@ -21,9 +21,13 @@ _ALLOWED = re.compile(
     r"|MKL|OPENBLAS|NCCL|GLOO|XDG|SSL_CERT|ROCM|ROCR|HIP|HSA|AMD|CUBLAS|CUDNN|SAFETENSORS)_\w+"
 )
 _REFUSED = frozenset({"VLLM_API_KEY", "VLLM_SERVER_DEV_MODE"})
-_SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL", re.IGNORECASE)
-_SHORTEST_SECRET = 8
-_CREDENTIALS_IN_URL = re.compile(r"://[^/@:]*:([^/@]+)@")
+_LOOPBACK = {
+    "VLLM_HOST_IP": "127.0.0.1",  # what the parts of vLLM tell one another to connect to
+    "VLLM_LOOPBACK_IP": "127.0.0.1",
+    "GLOO_SOCKET_IFNAME": "lo",  # otherwise Gloo listens where the machine's own name leads to
+    "NCCL_SOCKET_IFNAME": "lo",  # NCCL's bootstrap; what GPUs of one machine exchange takes no socket
+}
+"""Keeps the sockets between the processes of one launch inside the machine. The study's own `engine.env` wins."""
 
 
 def server_argv(
@@ -51,6 +55,7 @@ def engine_environment(
     `PYTHONSAFEPATH` keeps files of the current directory from standing in for the engine's modules.
     """
     env = {name: value for name, value in caller.items() if _ALLOWED.fullmatch(name) and name not in _REFUSED}
+    env |= _LOOPBACK
     env |= extra
     env |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "PYTHONSAFEPATH": "1"}
     if gpus is not None:
@@ -64,13 +69,3 @@ def server_environment(
 ) -> dict[str, str]:
     """Return the environment of a server: the engine's, and the key that its clients must send."""
     return engine_environment(caller, extra, gpus=gpus) | {"VLLM_API_KEY": api_key}
-
-
-def secret_values(env: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the values in an environment that must appear in no log, longest first.
-
-    A value shorter than eight characters is no credible secret, and blanking it would garble the log.
-    """
-    named = {value for name, value in env.items() if _SECRET.search(name)}
-    in_urls = {match[1] for value in env.values() for match in _CREDENTIALS_IN_URL.finditer(value)}
-    return tuple(sorted((value for value in named | in_urls if len(value) >= _SHORTEST_SECRET), key=len, reverse=True))

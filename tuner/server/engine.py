@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from tuner.domain.errors import InputError, SurroundingsError
 from tuner.domain.flags import Flags, FlagValue, to_arguments
+from tuner.domain.secrets import blanked, secret_values
 
 VARIABLE = "TUNER_VLLM_PYTHON"
 LOCAL = Path(".venv-vllm/bin/python")
@@ -106,6 +107,7 @@ class EngineProbe:
         """Take the interpreter, and the environment that its servers will have."""
         self._python = python
         self._env = dict(env)
+        self._secrets = secret_values(env)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._turn = asyncio.Lock()
         self._replacing = asyncio.Lock()
@@ -161,7 +163,7 @@ class EngineProbe:
         except SurroundingsError:
             await self._replace(asked)
             answer = await self._ask(request, _ANSWER_TIMEOUT)
-        return Resolution(answer["values"], answer["error"])
+        return Resolution(answer["values"], answer["error"] and blanked(answer["error"], self._secrets))
 
     async def _replace(self, broken: Process | None) -> None:
         async with self._replacing:
@@ -193,7 +195,7 @@ class EngineProbe:
         if self._log.closed:
             return "it was replaced meanwhile"
         self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").split("\n")
+        lines = blanked(self._log.read().decode(errors="replace"), self._secrets).split("\n")
         return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it said nothing")
 
     async def _close(self) -> None:

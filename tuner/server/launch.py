@@ -17,8 +17,9 @@ from typing import Any, Self
 from tuner.domain.errors import LaunchError
 from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.flags import Flags
-from tuner.domain.trial import STARTUP
-from tuner.server import command, logfile, ports
+from tuner.domain.secrets import blanked, secret_values
+from tuner.domain.trial import EXPOSED, STARTUP
+from tuner.server import command, listening, logfile, ports
 from tuner.server.diagnosis import diagnose, find, resolved_settings
 from tuner.server.process import Cause, EngineProcess
 from tuner.server.readiness import Probe
@@ -58,6 +59,10 @@ class RunningServer:
     argv: tuple[str, ...]
     ready_after: float
     """Seconds from the start to the first correct completion."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What its answers must not bring into a result file."""
+    exposed: tuple[str, ...] = ()
+    """Where its processes listen beyond loopback: `0.0.0.0:29500 (process 4711, VLLM::Worker)`."""
 
 
 @dataclass(slots=True)
@@ -68,7 +73,8 @@ class LaunchEnd:
     failure: Failure | None
     """None when it ran until it was told to stop."""
     resolved: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Settings in force, read from the whole log; under `STARTUP` the seconds of each phase of the start."""
+    """Settings in force, read from the whole log; under `STARTUP` the seconds of each phase of the start, under
+    `EXPOSED` where it listened beyond loopback."""
     survivors: tuple[str, ...] = ()
     """Titles of processes that could not be killed: the device can't be trusted any more."""
 
@@ -95,8 +101,10 @@ class LaunchHandle:
         self._api_key = secrets.token_urlsafe(24)
         self._served_name = f"tuner-{secrets.token_hex(6)}"
         self._env = command.server_environment(environ, request.env, api_key=self._api_key, gpus=request.gpus)
+        self._secrets = secret_values(self._env)
         self._process: EngineProcess | None = None
         self._ready = False
+        self._exposed: tuple[str, ...] = ()
         self._started_at = datetime.now(UTC)
         self._ready_after = 0.0
         self._end: LaunchEnd | None = None
@@ -128,13 +136,14 @@ class LaunchHandle:
                 self.argv,
                 self._env,
                 log_path=self._request.log_path,
-                secrets=command.secret_values(self._env),
+                secrets=self._secrets,
                 held=self._request.held,
             )
             failure = await self._wait_until_ready(self._process)
             if failure is not None:
                 raise LaunchError(await self.explain(failure, grace=0.0))
             self._ready_after = self._clock() - started
+            self._exposed = await asyncio.to_thread(listening.beyond_loopback, self._process.supervisor_pid)
             self._ready = True
         finally:
             self._reservation.close()
@@ -147,6 +156,8 @@ class LaunchHandle:
             pid=self._process.pid,
             argv=self.argv,
             ready_after=self._ready_after,
+            secrets=self._secrets,
+            exposed=self._exposed,
         )
 
     async def wait_exit(self) -> int | None:
@@ -176,7 +187,7 @@ class LaunchHandle:
             await self._process.wait_exit_for(grace)
         end = await self.stop()
         if end.failure is None:
-            end.failure = find(await self._read_log(), ready=self._ready) or seen
+            end.failure = self._without_secrets(find(await self._read_log(), ready=self._ready) or seen)
         return end.failure
 
     @property
@@ -215,7 +226,14 @@ class LaunchHandle:
             failure = diagnose(log, exit_code=ended.exit_code, ready=self._ready)
         elif ended.cause is Cause.OUTSIDE:
             failure = Failure(kind=FailureKind.UNKNOWN, evidence="the server was stopped from outside the tuner")
+        if failure is not None:
+            failure = self._without_secrets(failure)
         return LaunchEnd(ended.exit_code, failure, self._resolved(log), ended.survivors)
+
+    def _without_secrets(self, failure: Failure) -> Failure:
+        """Return the failure as it may be stored and shown: what a server answered is in no scrubbed log."""
+        evidence, advice = (blanked(text, self._secrets) for text in (failure.evidence, failure.advice))
+        return Failure(kind=failure.kind, evidence=evidence, advice=advice)
 
     def _resolved(self, log: str) -> dict[str, Any]:
         settings = resolved_settings(log)
@@ -223,6 +241,8 @@ class LaunchHandle:
             local = self._started_at.astimezone().replace(tzinfo=None)
             phases = startup_phases(log, started=local, ready_after=self._ready_after)
             settings |= {STARTUP: phases} if phases else {}
+        if self._exposed:
+            settings[EXPOSED] = list(self._exposed)
         return settings
 
     async def _read_log(self) -> str:

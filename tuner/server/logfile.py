@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _LONGEST_READ = 16 * 1024 * 1024
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def create(path: Path) -> int:
-    """Create the log, readable by its owner alone, and return its descriptor, opened for appending."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    """Create the log, readable by its owner alone, and return its descriptor, opened for appending.
+
+    Raises:
+        OSError: it can't be made, or a link stands in its place.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, _FLAGS, 0o600)
     os.fchmod(descriptor, 0o600)
     return descriptor
 

@@ -102,6 +102,11 @@ class EngineProcess:
         return engine
 
     @property
+    def supervisor_pid(self) -> int:
+        """The supervisor's pid: every process of the engine is below it."""
+        return self._supervisor.pid
+
+    @property
     def has_exited(self) -> bool:
         """Whether the leader ended."""
         return self._exited.done()

@@ -9,9 +9,11 @@ What stands in the file is for people, and believed by nobody. Nothing here sign
 """
 
 import asyncio
+import errno
 import fcntl
 import json
 import os
+import stat
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -116,7 +118,7 @@ def _open(path: Path) -> int:
     An existing one is opened without O_CREAT, which the kernel refuses in a directory like /tmp for files of other
     users (fs.protected_regular). A link is never followed.
     """
-    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         for _ in range(_TRIES):
             with suppress(FileNotFoundError):
@@ -131,6 +133,9 @@ def _open(path: Path) -> int:
 
 
 def _open_existing(path: Path, flags: int) -> int:
+    """Open a file that is there. What is no file, such as a pipe that nobody writes into, would hold us up."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
     try:
         return os.open(path, flags | os.O_RDWR)
     except PermissionError:
@@ -147,7 +152,8 @@ def _no_lock(path: Path, why: str) -> SurroundingsError:
 def _holder(path: Path) -> str:
     """Return who holds a lock, by what it wrote into the file."""
     try:
-        note: Any = json.loads(path.read_bytes()[:_LONGEST_NOTE])
+        with path.open("rb") as file:
+            note: Any = json.loads(file.read(_LONGEST_NOTE))
         pid, user, study = int(note["pid"]), plain(str(note["user"])), plain(str(note["study"]))
     except (OSError, ValueError, TypeError, LookupError):
         return "another tuner's launch"

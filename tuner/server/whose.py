@@ -1,16 +1,14 @@
 """Whose a process is, in one line for people: number, user, command. What the system does not say is left out.
 
-A command line is whatever its process says it is: control characters in it are shown as blanks, and it is cut.
+A command line is whatever its process says it is: control characters in it are shown as such, and it is cut.
 """
 
 import os
 import pwd
-import re
 from contextlib import suppress
 
+from tuner.domain.inert import inert
 from tuner.server import procfs
-
-_CONTROL = re.compile(r"[^\x20-\x7e\xa0-\uffff]+")
 
 
 def whose(pid: int) -> str:
@@ -24,7 +22,7 @@ def whose(pid: int) -> str:
 
 def plain(text: str) -> str:
     """Return text from a stranger as one line without control characters."""
-    return " ".join(_CONTROL.sub(" ", text).split())
+    return " ".join(inert(text).split())
 
 
 def user_name(uid: int) -> str:

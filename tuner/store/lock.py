@@ -44,8 +44,9 @@ def writer_lock(location: DatabaseLocation, study: str) -> Generator[None]:
 
 def _open(path: Path, location: DatabaseLocation) -> TextIO:
     try:
-        path.parent.mkdir(exist_ok=True)
-        return os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600), "a+")
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        flags = os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.fdopen(os.open(path, flags, 0o600), "a+")
     except OSError as error:
         raise _no_lock(path, error, location) from error
 

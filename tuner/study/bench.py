@@ -122,7 +122,7 @@ def base_url(text: str) -> str:
     """Return a server's base URL without `/v1` and slashes at its end.
 
     Raises:
-        InputError: not an http or https URL with a host.
+        InputError: not an http or https URL with a host, or one with a password.
     """
     try:
         url = httpx.URL(text.strip())
@@ -130,6 +130,9 @@ def base_url(text: str) -> str:
         raise InputError(f"{text!r} is no URL: {error}", where="--url") from error
     if url.scheme not in {"http", "https"} or not url.host:
         raise InputError(f"{text!r} is no URL", where="--url", advice="Write it like http://127.0.0.1:8000.")
+    if url.userinfo:
+        what = "holds a user's name or password, which would be stored"
+        raise InputError(what, where="--url", advice="Keys go into the environment: see --api-key-env.")
     return text.strip().rstrip("/").removesuffix("/v1").rstrip("/")
 
 

@@ -130,7 +130,8 @@ class Meter:
             give_up=give_up,
             seed=self._seed(index),
         )
-        return await run_job(job, api_key=self._server.api_key, on_progress=self._progress)
+        server = self._server
+        return await run_job(job, api_key=server.api_key, on_progress=self._progress, secrets=server.secrets)
 
     def phase(self, phase: str, expected: float | None) -> None:
         """Tell of a phase that takes so many seconds, where that is known."""

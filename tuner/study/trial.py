@@ -27,6 +27,7 @@ from tuner.telemetry.watchdog import Watchdog, watching
 
 _GRACE_FOR_DEATH_S = 8.0
 """How long a server whose streams broke is given to die: the engine's death shows up to 5 s later (vLLM 0.32)."""
+_WHY = "vLLM listens there by itself; a firewall keeps them out (docs/security.md)"
 _BROKEN = frozenset({Outcome.STREAM_ERROR, Outcome.CUT, Outcome.REFUSED})
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ class TrialRunner:
         self._store = store
         self._log_dir = log_dir
         self._notify = notify
+        self._warned = False
 
     async def measure(self, assignment: Assignment) -> Measured:
         """Launch, load and stop one server.
@@ -122,6 +124,7 @@ class TrialRunner:
             self._notify(PhaseStarted(assignment.number, "start-up"))
             server = await launch.start()
             self._store.launch_ready(launch_id, server.ready_after)
+            self._warn_of(server.exposed)
             yield server, launch, launch_id
         except LaunchError as error:
             failure = error.failure
@@ -134,6 +137,12 @@ class TrialRunner:
             end = await _stopped(launch)
             self._store.end_launch(launch_id, datetime.now(UTC), end.exit_code, failure, end.resolved)
             self._mend(assignment, failure)
+
+    def _warn_of(self, exposed: tuple[str, ...]) -> None:
+        """Say once a session that other machines can reach the engine; every launch keeps where."""
+        if exposed and not self._warned:
+            self._warned = True
+            self._notify(Noted(f"other machines can reach the engine's processes at {', '.join(exposed)}: {_WHY}"))
 
     def _mend(self, assignment: Assignment, failure: Failure | None) -> None:
         """Wipe a poisoned compile cache before the second launch; a third failure is not the cache's."""

@@ -5,7 +5,6 @@ other keys are for programs and as they are. What a server answered to a request
 prompt.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +15,7 @@ from tuner import __version__
 from tuner.domain.base import Frozen
 from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.flags import FlagValue, to_arguments
+from tuner.domain.inert import inert as plain
 from tuner.domain.trial import TrialState
 from tuner.domain.units import bounds_text
 from tuner.telling.standing import Found, Standing
@@ -26,7 +26,6 @@ _WITHHELD = "what the server answered is in the result file"
 _LONGEST = 1500
 """Characters of a sentence: Discord takes 2,000."""
 _LONGEST_EVIDENCE = 300
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 _INERT = str.maketrans({"<": "\u2039", ">": "\u203a", "@": "@\u200b", "`": "'"})
 
 
@@ -205,5 +204,5 @@ def _counts_text(standing: Standing) -> str:
 
 def inert(text: str) -> str:
     """Return a text that stays one line of bounded length and mentions nobody, in any chat."""
-    line = _CONTROL.sub(" ", text).translate(_INERT).strip()
+    line = plain(text).translate(_INERT).strip()
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

@@ -17,6 +17,7 @@ import httpx
 
 from tuner import __version__
 from tuner.domain.errors import InputError
+from tuner.domain.secrets import without_secrets
 
 TIMEOUT_S = 5.0
 """Seconds for each step of a request: connection, sending, the answer's first line."""
@@ -77,12 +78,14 @@ class Messenger:
         webhooks: Sequence[Webhook],
         warn: Callable[[str], None],
         *,
+        secrets: Sequence[str] = (),
         timeout_s: float = TIMEOUT_S,
         pauses_s: Sequence[float] = PAUSES_S,
     ) -> None:
-        """Take the addresses, and who is told, from any thread, of a delivery that failed."""
+        """Take the addresses, who is told, from any thread, of a delivery that failed, and what nobody is told."""
         self._webhooks = tuple(webhooks)
         self._warn = warn
+        self._secrets = tuple(secrets)
         self._timeout_s = timeout_s
         self._pauses_s = tuple(pauses_s)
         self._deliveries: list[_Delivery] = []
@@ -90,6 +93,7 @@ class Messenger:
 
     def send(self, payload: dict[str, Any]) -> None:
         """Begin to deliver a payload to every webhook, and return at once."""
+        payload = without_secrets(payload, self._secrets)
         for webhook in self._webhooks:
             abandoned = threading.Event()
             thread = threading.Thread(

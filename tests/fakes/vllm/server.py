@@ -15,6 +15,9 @@ FAKE_VLLM_MODE, words separated by commas, a number after a colon:
     short_answers         every answer lacks its last token
     wrong_name            serves another model name than asked for
     leaks_secrets         writes its API key to its log
+    leaks_in_answers:N    refuses every Nth request in words that repeat its API key and HF_TOKEN
+    hostile_log           fails at start, with a line that steers terminals and repeats HF_TOKEN
+    listens_everywhere    has a port that other machines reach
     detaches              one child leaves the session
 
 A file called `poison` in VLLM_CACHE_ROOT is a poisoned compile cache: no start until it is gone.
@@ -63,6 +66,8 @@ DRAWN = (
     "detaches,leaves_orphans",
     "short_answers",
 )
+HOSTILE = "\x1b[2J\x1b]8;;http://evil.example\x07\x1b]52;c;cm0gLXJmIH4=\x07\r\u202etrial 9: capacity 999\x9b31m\u200b"
+"""Clears the screen, links, fills the clipboard, overwrites the line, reverses it, and hides."""
 IGNORE = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 ERROR_CHUNK = {
     "error": {
@@ -122,6 +127,7 @@ class Server:
         self.children: list[subprocess.Popen[bytes]] = []
         self.parts: list[int] = []
         self.memory: shared_memory.SharedMemory | None = None
+        self.extra: socket.socket | None = None
 
     def start_processes(self) -> None:
         """Start EngineCore and its Worker, and take shared memory, so that a resource tracker runs too."""
@@ -208,6 +214,9 @@ class Server:
             return _send(writer, 404, {"error": {"message": f"The model `{body['model']}` does not exist."}})
         if len(prompt) + wanted > options.number(self.values, "max-model-len"):
             return _send(writer, 400, {"error": {"message": "This model's maximum context length is exceeded."}})
+        if number % self.faults.get("leaks_in_answers", float("inf")) == 0:
+            said = f"\x1b[2Jkey {self.key}, token {os.environ.get('HF_TOKEN')}"
+            return _send(writer, 400, {"error": {"message": said}})
         self.strike(number)
         given = wanted - 1 if "short_answers" in self.faults else wanted
         if not body.get("stream"):
@@ -344,6 +353,8 @@ async def serve(values: dict[str, object], faults: dict[str, float]) -> None:
         loop.add_signal_handler(signal.SIGTERM, server.stopping.set)
     server.wait_for_processes()
     _log_start(values, faults)
+    if "listens_everywhere" in faults:
+        server.extra = socket.create_server(("0.0.0.0", 0))  # noqa: S104  # the fault
     watching = asyncio.create_task(server.watch_parts())
     if "start_hang" not in faults:
         await _unless_it_dies(server, asyncio.sleep(faults.get("slow_start", 0.0)))
@@ -372,6 +383,9 @@ def _log_start(values: dict[str, object], faults: dict[str, float]) -> None:
         )
     if "leaks_secrets" in faults:
         log(f"args: api_key={os.environ.get('VLLM_API_KEY')} hf_token={os.environ.get('HF_TOKEN')}")
+    if "hostile_log" in faults:
+        said = f"{HOSTILE} {os.environ.get('HF_TOKEN')}"
+        raise options.RefusedError(f"torch.OutOfMemoryError: CUDA out of memory. {said}")
     if "oom_log" in faults:
         raise options.RefusedError("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.")
     options.check_memory(values)

@@ -49,6 +49,13 @@ def test_links_between_pages_lead_somewhere(page: Path):
         assert (page.parent / target).exists(), target
 
 
+def test_every_promise_of_the_security_page_has_its_test():
+    named = re.findall(r"`((?:unit|integration|vllm)/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / "security.md").read_text())
+    assert len(named) > 30
+    for path, name in named:
+        assert f"def {name}(" in (ROOT / "tests" / path).read_text(), f"{path}::{name}"
+
+
 def test_every_command_has_examples_in_its_help():
     listed = subprocess.run(
         [sys.executable, "-m", "tuner", "--help"], capture_output=True, text=True, check=True

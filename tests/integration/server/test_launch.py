@@ -15,6 +15,7 @@ import pytest
 from tuner.domain.errors import LaunchError, SurroundingsError
 from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.flags import Flags
+from tuner.domain.trial import EXPOSED
 from tuner.server import procfs
 from tuner.server.launch import LaunchHandle, LaunchRequest
 
@@ -137,6 +138,35 @@ async def test_secrets_are_blanked_in_the_log(make_launch: MakeLaunch, tmp_path:
     assert "hf_CANARY" not in log_of(tmp_path)
     assert f"hf_token={'*' * 19}" in log_of(tmp_path)
     assert stat.S_IMODE((tmp_path / "logs" / "launch.log").stat().st_mode) == 0o600
+
+
+async def test_a_port_that_other_machines_reach_is_told_and_kept(make_launch: MakeLaunch):
+    handle = make_launch("listens_everywhere")
+    server = await handle.start()
+    end = await handle.stop()
+
+    assert [each.partition(":")[0] for each in server.exposed] == ["0.0.0.0"]  # noqa: S104  # what must be told
+    assert end.resolved[EXPOSED] == list(server.exposed)
+
+
+async def test_a_launch_that_other_machines_do_not_reach_says_nothing(make_launch: MakeLaunch):
+    handle = make_launch()
+    server = await handle.start()
+
+    assert server.exposed == ()
+    assert EXPOSED not in (await handle.stop()).resolved
+
+
+async def test_a_log_that_steers_terminals_gives_harmless_evidence(make_launch: MakeLaunch):
+    handle = make_launch("hostile_log", environ=dict(os.environ) | {"HF_TOKEN": "hf_CANARY0123456789"})
+
+    with pytest.raises(LaunchError) as caught:
+        await handle.start()
+
+    evidence = caught.value.failure.evidence
+    assert evidence.startswith("torch.OutOfMemoryError: CUDA out of memory. ␛[2J")
+    assert evidence.isprintable()
+    assert "hf_CANARY" not in evidence
 
 
 async def test_stopping_twice_says_the_same(make_launch: MakeLaunch):

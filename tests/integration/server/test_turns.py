@@ -96,6 +96,18 @@ async def test_a_killed_holder_leaves_no_lock_and_its_note_says_that_it_ended(tm
     assert log == ["next begins", "next ends"]
 
 
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("make", [make_pipe, Path.mkdir])
+async def test_what_is_no_file_is_refused_and_holds_nobody_up(tmp_path: Path, make: Callable[[Path], None]):
+    make(tmp_path / "tuner-cpu.lock")
+
+    with pytest.raises(SurroundingsError, match=r"tuner-cpu\.lock"):
+        await a_launch("first", [], tmp_path)
+
+
 async def test_what_a_stranger_wrote_into_the_file_is_shown_harmlessly(tmp_path: Path):
     log: list[str] = []
     async with turn(["cpu"], "first", directory=tmp_path, on_wait=ignore):
@@ -105,7 +117,7 @@ async def test_what_a_stranger_wrote_into_the_file_is_shown_harmlessly(tmp_path:
     await waiting
 
     assert log[0] == (
-        "second: the launch of study a b (process 4194305 of eve [2J, which has ended: its engine is being taken down)"
+        "second: the launch of study a b (process 4194305 of eve␛[2J, which has ended: its engine is being taken down)"
     )
 
 

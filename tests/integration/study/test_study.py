@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.workbench import Workbench
 from tuner.domain.load import Outcome
-from tuner.domain.trial import Study, Trial
+from tuner.domain.trial import EXPOSED, Study, Trial
 from tuner.store.location import DatabaseLocation
 from tuner.store.reader import open_reader
 
@@ -213,6 +213,14 @@ def test_a_small_space_is_measured_once_and_then_exhausted(tmp_path: Path):
     assert "exhausted" in done.stderr
     launched = {trial.resolved["max-num-seqs"] for trial in stored(bench)[1] if trial.launches}
     assert launched == {2, 3, DEFAULT_SEQS}
+
+
+def test_a_study_says_once_that_other_machines_reach_its_engine(tmp_path: Path):
+    bench = Workbench(tmp_path)
+    done = bench.tuner("run", bench.study(mode="listens_everywhere", budget={"trials": 2}))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("other machines can reach the engine's processes at 0.0.0.0:") == 1
+    assert all(EXPOSED in trial.launches[0].resolved for trial in stored(bench)[1] if trial.launches)
 
 
 def test_all_requests_of_a_load_point_end_before_the_next_one_begins(night: Workbench):

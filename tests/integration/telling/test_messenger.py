@@ -26,6 +26,10 @@ def deliver(*urls: str, timeout_s: float = 5.0, wait_s: float = 10.0) -> list[st
     return warnings
 
 
+def ignore(_: str) -> None:
+    pass
+
+
 def free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -41,6 +45,19 @@ def test_every_webhook_gets_the_payload_as_json_at_its_whole_address(tmp_path: P
             assert request["path"] == f"/services/{CANARY}?token={CANARY}"
             headers = {name.lower(): value for name, value in request["headers"].items()}
             assert headers["content-type"] == "application/json"
+
+
+def test_a_secret_is_posted_to_nobody(tmp_path: Path):
+    payload = {"text": f"no model for {CANARY}", "failure": {"evidence": f"401 {CANARY}"}, "trials": {"failed": 1}}
+    with sink(tmp_path / "kept") as webhook:
+        messenger = Messenger([Webhook(webhook.url)], ignore, secrets=[CANARY])
+        messenger.send(payload)
+        messenger.wait(10.0)
+        (request,) = webhook.requests
+    stars = "*" * len(CANARY)
+    assert request["body"]["failure"] == {"evidence": f"401 {stars}"}
+    assert request["body"]["text"] == f"no model for {stars}"
+    assert request["body"]["trials"] == {"failed": 1}
 
 
 def test_a_server_error_is_tried_again(tmp_path: Path):

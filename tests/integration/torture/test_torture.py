@@ -70,6 +70,11 @@ def test_no_promised_trial_is_lost_with_the_power(tmp_path: Path):
     assert (row.runs, row.violations) == (100, [])
 
 
+def test_no_secret_is_left_anywhere(tmp_path: Path):
+    row = hostile.canary(tmp_path)
+    assert (row.runs, row.violations) == (2, [])
+
+
 def test_hostile_names_are_refused_or_passed_on_whole(tmp_path: Path):
     row = hostile.names(tmp_path, 12)
     assert (row.runs, row.violations) == (12, [])

@@ -65,7 +65,10 @@ def _space_with(**parameter: object) -> dict[str, Any]:
             _space_with(type="categorical", choices=["a", None]),
             "max-num-seqs.choices[1]: must be true, false, a number",
         ),
-        ({"search_space": {"parameters": {"hf-token": {"type": "bool"}}}}, "parameters.hf-token: hf-token loads code"),
+        (
+            {"search_space": {"parameters": {"hf-token": {"type": "bool"}}}},
+            "hf-token: hf-token is a secret: export HF_TOKEN",
+        ),
         ({"search_space": {"parameters": {"$(id)": {"type": "bool"}}}}, "parameters.$(id): '$(id)' is not a flag name"),
         ({"search_space": {"parameters": {"x": 5}}}, "search_space.parameters.x: must be a mapping, not 5"),
     ],

@@ -52,8 +52,10 @@ IMPOSSIBLE: dict[str, list[Any]] = {
     ],
     "engine": [
         {"gpus": []}, {"gpus": [0, 0]}, {"gpus": [-1]}, {"port": 80}, {"flags": "x"}, {"flags": {"max-num-seqs": 64}},
-        {"env": {"HF_TOKEN": "x"}}, {"env": {"A B": "1"}}, {"env": {"A": "\x00"}}, {"env": {"A": True}},
+        {"env": {"HF_TOKEN": "x"}}, {"env": {"A_PROXY": "http://me:pass-word@host:1"}},
+        {"env": {"A B": "1"}}, {"env": {"A": "\x00"}}, {"env": {"A": True}},
     ],
+    "warm_start": [{"study": "night", "db": "postgresql://me:pass-word@host/results"}, {"study": "../up"}],
     "unknown": [1],
 }  # fmt: skip
 

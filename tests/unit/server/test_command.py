@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.domain.flags import from_arguments
-from tuner.server.command import API_SERVER, CLI, engine_environment, secret_values, server_argv, server_environment
+from tuner.server.command import API_SERVER, CLI, engine_environment, server_argv, server_environment
 
 NAMES = st.sampled_from(["max-num-seqs", "gpu-memory-utilization", "enforce-eager", "dtype", "kv-cache-dtype"])
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
@@ -51,8 +51,18 @@ def test_only_what_the_engine_needs_is_passed_on():
 
     assert set(env) == {
         "PATH", "HOME", "LC_ALL", "CUDA_HOME", "HF_TOKEN", "https_proxy", "VLLM_CPU_KVCACHE_SPACE", "TORCH_HOME",
-        "SSL_CERT_FILE", "MY_OWN", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK", "PYTHONSAFEPATH",
+        "SSL_CERT_FILE", "MY_OWN", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK", "PYTHONSAFEPATH", "VLLM_HOST_IP",
+        "VLLM_LOOPBACK_IP", "GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME",
     }  # fmt: skip
+
+
+def test_parts_of_the_engine_meet_on_loopback_whatever_the_shell_says_but_the_study_may_say_otherwise():
+    caller = {"VLLM_HOST_IP": "192.0.2.7", "GLOO_SOCKET_IFNAME": "eth0", "NCCL_SOCKET_IFNAME": "eth0"}
+
+    env = engine_environment(caller, {"NCCL_SOCKET_IFNAME": "ib0"})
+
+    assert (env["VLLM_HOST_IP"], env["VLLM_LOOPBACK_IP"]) == ("127.0.0.1", "127.0.0.1")
+    assert (env["GLOO_SOCKET_IFNAME"], env["NCCL_SOCKET_IFNAME"]) == ("lo", "ib0")
 
 
 def test_a_server_has_its_key_and_its_gpus():
@@ -63,12 +73,3 @@ def test_a_server_has_its_key_and_its_gpus():
 
 def test_no_choice_of_gpus_leaves_the_callers():
     assert engine_environment({"CUDA_VISIBLE_DEVICES": "7"}, {})["CUDA_VISIBLE_DEVICES"] == "7"
-
-
-def test_secrets_are_known_by_their_names_and_by_their_place_in_a_url():
-    env = {
-        "HF_TOKEN": "hf_0123456789", "VLLM_API_KEY": "key-0123456789", "SHORT_TOKEN": "abc", "PATH": "/usr/local/bin",
-        "https_proxy": "http://me:pass-word@proxy:1",
-    }  # fmt: skip
-
-    assert set(secret_values(env)) == {"hf_0123456789", "key-0123456789", "pass-word"}

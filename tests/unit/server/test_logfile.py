@@ -2,6 +2,7 @@ import stat
 from os import close, write
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,18 @@ def test_a_log_is_its_owners_alone_even_if_it_was_there(tmp_path: Path):
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert logfile.read(path) == "hello"
+
+
+def test_a_link_in_the_place_of_a_log_is_not_followed(tmp_path: Path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    victim.chmod(0o644)
+    (tmp_path / "launch.log").symlink_to(victim)
+
+    with pytest.raises(OSError, match="symbolic links"):
+        logfile.create(tmp_path / "launch.log")
+
+    assert (victim.read_text(), stat.S_IMODE(victim.stat().st_mode)) == ("mine", 0o644)
 
 
 @given(st.lists(st.text("ab ", max_size=5)), st.text("ab", min_size=2, max_size=4))

@@ -1,4 +1,5 @@
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,26 @@ def test_a_lock_that_can_not_be_made_is_an_error_of_the_surroundings(location: D
     location.work_dir.write_text("a file in the directory's place")
     with pytest.raises(SurroundingsError, match="can't be made"), writer_lock(location, "night"):
         pass
+
+
+def test_the_directory_beside_the_file_is_the_owners_alone(location: DatabaseLocation):
+    before = os.umask(0)
+    try:
+        with writer_lock(location, "night"):
+            modes = [stat.S_IMODE(path.stat().st_mode) for path in (location.work_dir, *location.work_dir.iterdir())]
+    finally:
+        os.umask(before)
+    assert modes == [0o700, 0o600]
+
+
+def test_a_link_in_the_locks_place_is_not_followed(location: DatabaseLocation, tmp_path: Path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    location.work_dir.mkdir()
+    (location.work_dir / "results.db.lock").symlink_to(victim)
+    with pytest.raises(SurroundingsError, match="can't be made"), writer_lock(location, "night"):
+        pass
+    assert victim.read_text() == "mine"
 
 
 def test_a_database_server_needs_no_lock_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
