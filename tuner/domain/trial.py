@@ -1,5 +1,6 @@
 """Trials, launches and studies as they are stored and read back."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -52,6 +53,19 @@ class TrialState(StrEnum):
         return self in {TrialState.INFEASIBLE, TrialState.DUPLICATE}
 
 
+class Purpose(StrEnum):
+    """What a trial's configuration was launched for."""
+
+    MEASURE = "measure"
+    """For the trial's own figures."""
+    DRIFT = "drift"
+    """To see whether the machine still measures as it did: the baseline again, between two trials."""
+    CONFIRM = "confirm"
+    """To measure a finalist or the baseline again before it is named."""
+    REFINE = "refine"
+    """For load points that the trial's own launch lacks."""
+
+
 STARTUP = "startup_s"
 """Key of a launch's `resolved` that holds the seconds of each phase of its start."""
 EXPOSED = "listens_beyond_loopback"
@@ -82,6 +96,7 @@ class Launch(Frozen):
     trial_id: int
     attempt: int
     """1 for the trial's first launch."""
+    purpose: Purpose = Purpose.MEASURE
     argv: tuple[str, ...]
     log_path: str
     started_at: AwareDatetime
@@ -90,6 +105,8 @@ class Launch(Frozen):
     ended_at: AwareDatetime | None = None
     exit_code: int | None = None
     """As the operating system gave it; negative is a signal."""
+    capacity: Capacity | None = None
+    """What its own load points show; None where they were not all measured, or were not searched for one."""
     failure: Failure | None = None
     resolved: dict[str, Any] = {}
     """Settings in force, read from the server's log and metrics; `STARTUP` and `EXPOSED` hold more."""
@@ -124,16 +141,29 @@ class Trial(Frozen):
 
     @property
     def judged_points(self) -> tuple[LoadPoint, ...]:
-        """The load points of its last launch: what an earlier, failed launch measured is kept and not judged."""
-        last = max((point.attempt for point in self.load_points), default=1)
-        return tuple(point for point in self.load_points if point.attempt == last)
+        """The load points of its last launch to measure it: what an earlier, failed one measured is not judged."""
+        later = {launch.attempt for launch in self.launches if launch.purpose is not Purpose.MEASURE}
+        last = max((point.attempt for point in self.load_points if point.attempt not in later), default=1)
+        return self.points_of(last)
+
+    def points_of(self, attempt: int) -> tuple[LoadPoint, ...]:
+        """Return the load points of one launch."""
+        return tuple(point for point in self.load_points if point.attempt == attempt)
+
+    def launches_for(self, purpose: Purpose) -> tuple[Launch, ...]:
+        """Return the launches for a purpose, oldest first."""
+        return tuple(launch for launch in self.launches if launch.purpose is purpose)
 
     @property
     def seconds(self) -> float | None:
-        """How long it took; None while it runs."""
-        if self.started_at is None or self.ended_at is None:
-            return None
-        return (self.ended_at - self.started_at).total_seconds()
+        """How long it took, later launches of its configuration left out; None while it runs."""
+        return _seconds(self.started_at, self.ended_at)
+
+    @property
+    def seconds_later(self) -> float:
+        """How long the launches of its configuration took that were not for its own figures."""
+        later = [launch for launch in self.launches if launch.purpose is not Purpose.MEASURE]
+        return sum(_seconds(launch.started_at, launch.ended_at) or 0.0 for launch in later)
 
     @property
     def load_cost(self) -> "LoadCost":
@@ -143,6 +173,10 @@ class Trial(Frozen):
             requests=sum(point.summary.completed + point.summary.failed for point in self.load_points),
             seconds=sum(point.duration for point in self.load_points),
         )
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else (end - start).total_seconds()
 
 
 class LoadCost(Frozen):

@@ -30,13 +30,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from tuner.domain.trial import TrialRole, TrialState
+from tuner.domain.trial import Purpose, TrialRole, TrialState
 
 TABLE_PREFIX = "tuner_"
 VERSION_TABLE = "tuner_alembic_version"
 """Alembic's version table for these tables; `alembic_version` is Optuna's."""
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Schema revisions that this version reads, oldest first; the last is the one it writes."""
 
 
@@ -129,6 +129,7 @@ launches = Table(
     Column("launch_id", Integer, primary_key=True),
     Column("trial_id", Integer, ForeignKey("tuner_trials.trial_id", ondelete="CASCADE"), nullable=False),
     Column("attempt", Integer, nullable=False),
+    Column("purpose", String(16), nullable=False, server_default=Purpose.MEASURE.value),
     Column("argv", JSON, nullable=False),
     Column("log_path", Text, nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
@@ -140,8 +141,13 @@ launches = Table(
     Column("failure_advice", Text),
     Column("resolved", JSON, nullable=False),
     Column("provenance", JSON, nullable=False),
+    Column("capacity_rps", Double),
+    Column("capacity_lower_rps", Double),
+    Column("capacity_upper_rps", Double),
+    Column("capacity", JSON(none_as_null=True), comment="what this launch's own load points show"),
     UniqueConstraint("trial_id", "attempt"),
     CheckConstraint("attempt >= 1", name="attempt_from_1"),
+    _one_of("purpose", Purpose, "purpose_is_known"),
     CheckConstraint("ready_after >= 0", name="ready_after_start"),
 )
 

@@ -20,7 +20,7 @@ from tuner.domain.load import RequestRecord
 from tuner.domain.measurement import Capacity, LoadPoint, Scrape
 from tuner.domain.study import StudySpec
 from tuner.domain.telemetry import MachineSample
-from tuner.domain.trial import Provenance, Study, TrialRole, TrialState
+from tuner.domain.trial import Provenance, Purpose, Study, TrialRole, TrialState
 from tuner.store import rows
 from tuner.store.engine import OpenDatabase, database_errors, fetch, writing_engine
 from tuner.store.location import DatabaseLocation
@@ -107,6 +107,7 @@ class Store(OpenDatabase):
         trial_id: int,
         attempt: int,
         *,
+        purpose: Purpose = Purpose.MEASURE,
         argv: Sequence[str],
         log_path: str,
         started_at: datetime,
@@ -116,6 +117,7 @@ class Store(OpenDatabase):
         row = {
             "trial_id": trial_id,
             "attempt": attempt,
+            "purpose": purpose.value,
             "argv": list(argv),
             "log_path": log_path,
             "started_at": started_at,
@@ -127,6 +129,10 @@ class Store(OpenDatabase):
     def launch_ready(self, launch_id: int, ready_after: float) -> None:
         """Note that a launch gave its first correct completion, so many seconds after its start."""
         self._update(launches, launch_id, {"ready_after": ready_after})
+
+    def launch_measured(self, launch_id: int, capacity: Capacity) -> None:
+        """Note the capacity that a launch's own load points show, all of them measured."""
+        self._update(launches, launch_id, rows.capacity_row(capacity))
 
     def end_launch(
         self,
@@ -199,12 +205,13 @@ class Store(OpenDatabase):
         self._update(trials, trial_id, row)
 
     def interrupt_running(self, study_id: int, ended_at: datetime) -> list[int]:
-        """Close the trials that a stopped tuner left running, and their launches; return the trials' ids."""
+        """Close the trials and the launches that a stopped tuner left open; return the trials' ids."""
         running = (trials.c.study_id == study_id) & (trials.c.state == TrialState.RUNNING.value)
         interrupted = {"state": TrialState.INTERRUPTED.value, "ended_at": ended_at, **rows.failure_row(_INTERRUPTED)}
         with self._transaction() as connection:
             ids = list(connection.scalars(sa.select(trials.c.trial_id).where(running).order_by(trials.c.number)))
-            still_open = launches.c.trial_id.in_(ids) & launches.c.ended_at.is_(None)
+            of_study = sa.select(trials.c.trial_id).where(trials.c.study_id == study_id)
+            still_open = launches.c.trial_id.in_(of_study) & launches.c.ended_at.is_(None)
             connection.execute(sa.update(launches).where(still_open).values(ended_at=ended_at))
             connection.execute(sa.update(trials).where(running).values(interrupted))
         return ids
