@@ -10,7 +10,7 @@ from tuner.domain.flags import FlagValue
 from tuner.domain.load import ClientHealth
 from tuner.domain.measurement import Capacity, Distribution, LoadPoint, LoadSummary, ServerFigures
 from tuner.domain.study import StudySpec
-from tuner.domain.trial import Provenance, Study, Trial, TrialRole, TrialState
+from tuner.domain.trial import Launch, Provenance, Purpose, Study, Trial, TrialRole, TrialState
 
 BEGAN = datetime(2026, 1, 1, 18, 0, tzinfo=UTC)
 TRIAL_SECONDS = 60.0
@@ -99,6 +99,36 @@ def make_trial(
         "ended_at": began + timedelta(seconds=TRIAL_SECONDS),
     }
     return Trial.model_validate(values | changes)
+
+
+def make_capacity(rps: float, *, width: float = 0.05, **changes: Any) -> Capacity:
+    """A capacity whose 90 % interval reaches so far to either side."""
+    values: dict[str, Any] = {"rps": rps, "lower_rps": rps / (1 + width), "upper_rps": rps * (1 + width)}
+    return Capacity.model_validate(values | changes)
+
+
+def make_launch(
+    attempt: int = 1,
+    purpose: Purpose = Purpose.MEASURE,
+    *,
+    minute: float = 0.0,
+    capacity: Capacity | None = None,
+    **changes: Any,
+) -> Launch:
+    """A launch that began so many minutes after the study and took 50 seconds."""
+    began = BEGAN + timedelta(minutes=minute)
+    values: dict[str, Any] = {
+        "id": attempt,
+        "trial_id": 1,
+        "attempt": attempt,
+        "purpose": purpose,
+        "argv": ("vllm", "serve"),
+        "log_path": "launch.log",
+        "started_at": began,
+        "ended_at": began + timedelta(seconds=50),
+        "capacity": capacity,
+    }
+    return Launch.model_validate(values | changes)
 
 
 def make_spec(**changes: Any) -> StudySpec:

@@ -67,6 +67,7 @@ class Workbench:
             },
             "slos": {"ttft_p95": "500ms"},
             "budget": {"trials": 3},
+            "repeats": {"drift_every": None, "confirm": 0},
         }
         path = self.directory / f"{name}.yaml"
         path.write_text(json.dumps(data | changes))  # JSON is YAML

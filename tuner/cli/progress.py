@@ -19,28 +19,32 @@ from tuner.cli.text import (
     latency_text,
     outcome_text,
     plural,
+    purpose_text,
     role_text,
 )
 from tuner.domain.events import (
     Event,
     LoadPointMeasured,
+    MeasuredAgain,
     Noted,
     Observer,
     PhaseStarted,
     Progress,
+    Relaunched,
     StudyFinished,
     StudyStarted,
     TrialFinished,
     TrialRetried,
     TrialStarted,
 )
+from tuner.domain.failure import Failure
 from tuner.domain.measurement import LoadPoint
 from tuner.domain.trial import Trial, TrialState
 
 _REFRESH_PER_S = 2
 
 
-def line(event: Event, trials: dict[int, Trial]) -> str | None:  # noqa: PLR0911  # one case for each event
+def line(event: Event, trials: dict[int, Trial]) -> str | None:  # noqa: C901, PLR0911  # one case for each event
     """Return the plain line of an event, None for those that only a live view shows."""
     match event:
         case StudyStarted():
@@ -55,6 +59,10 @@ def line(event: Event, trials: dict[int, Trial]) -> str | None:  # noqa: PLR0911
             return f"trial {number}:   {point_line(point)}"
         case TrialFinished(trial=trial, best=best):
             return _finished(trial, trials.get(best) if best is not None else None)
+        case Relaunched(number=number, purpose=purpose, flags=flags):
+            return f"trial {number} again ({purpose_text(purpose)}): {flags_text(flags)}"
+        case MeasuredAgain():
+            return _again(event)
         case TrialRetried(number=number, failure=failure):
             return f"trial {number}: {failure.kind}, trying again: {failure.evidence}"
         case Noted(text=text):
@@ -88,6 +96,13 @@ def _started(event: StudyStarted) -> str:
     )
     so_far = f", {event.measured} of them done" if event.measured else ""
     return f"study {event.study}: {bounds or 'no budget, Ctrl-C ends it'}{so_far}"
+
+
+def _again(event: MeasuredAgain) -> str:
+    if event.failure is not None:
+        return f"trial {event.number} again: {event.failure.kind}: {event.failure.evidence}"
+    before = f"; its own launch: {capacity_text(event.before)}" if event.before else ""
+    return f"trial {event.number} again: capacity {capacity_text(event.capacity)}{before}"
 
 
 def _finished(trial: Trial, best: Trial | None) -> str:
@@ -127,6 +142,8 @@ class _View:
                 self.budget_ends = None if event.seconds is None else self.clock() + event.seconds
             case TrialStarted(number=number, role=role, flags=flags):
                 self.trial = f"trial {number} ({role_text(role)}): {flags_text(flags)}"
+            case Relaunched(number=number, purpose=purpose, flags=flags):
+                self.trial = f"trial {number} again ({purpose_text(purpose)}): {flags_text(flags)}"
             case PhaseStarted(phase=phase, expected=expected):
                 self.phase, self.phase_expected, self.phase_began = phase, expected, self.clock()
                 self.done = self.total = 0
@@ -138,7 +155,10 @@ class _View:
                 self.finished += not trial.state.is_unlaunched
                 if trial.failure is not None and not trial.state.is_unlaunched:
                     self.failure = f"trial {trial.number}: {trial.failure.kind}: {trial.failure.evidence}"
-            case TrialRetried(number=number, failure=failure):
+            case (
+                TrialRetried(number=number, failure=failure)
+                | MeasuredAgain(number=number, failure=Failure() as failure)
+            ):
                 self.failure = f"trial {number}: {failure.kind}: {failure.evidence}"
             case _:
                 pass

@@ -26,6 +26,7 @@ from tuner.domain.errors import InputError
 if TYPE_CHECKING:
     from tuner.domain.events import Event
     from tuner.domain.study import StudySpec
+    from tuner.study.session import Task
 
 StudyFile = Annotated[Path | None, typer.Argument(help="The study file (see `tuner init`).", metavar="[STUDY.yaml]")]
 Trials = Annotated[int | None, typer.Option("--trials", help="End after this many trials, trial 0 included.")]
@@ -120,7 +121,7 @@ def run(  # options are what a command has
         "sampler": {"name": sampler, "seed": seed},
         "budget": {"trials": trials, "hours": hours, "until": until},
     }
-    _run(spec_from(file, overrides), db, Telling(notify, metrics_port, metrics_host))
+    run_study(spec_from(file, overrides), db, Telling(notify, metrics_port, metrics_host))
 
 
 def resume(
@@ -147,7 +148,7 @@ def resume(
     spec = stored.spec
     budget = {name: value for name, value in (("trials", trials), ("hours", hours), ("until", until)) if value}
     changes = {"budget": budget, "engine": {"vllm_python": vllm_python} if vllm_python else {}}
-    _run(with_changes(spec, changes), db, Telling(notify, metrics_port, metrics_host))
+    run_study(with_changes(spec, changes), db, Telling(notify, metrics_port, metrics_host))
 
 
 def _from_here(named: str | None) -> str | None:
@@ -233,10 +234,12 @@ def with_changes(spec: "StudySpec", changes: dict[str, dict[str, Any]]) -> "Stud
         raise explain(error, source="command line", model=StudySpec) from error
 
 
-def _run(spec: "StudySpec", db: str, asked: Telling) -> None:
+def run_study(spec: "StudySpec", db: str, asked: Telling, task: "Task | None" = None) -> None:
+    """Run a session of a study on this terminal until its task is done, or a signal ends it."""
     from tuner.cli.console import stderr
     from tuner.cli.progress import progress
     from tuner.store.location import DatabaseLocation
+    from tuner.study.loop import StudyLoop
     from tuner.study.session import run_session
 
     console = stderr()
@@ -250,7 +253,9 @@ def _run(spec: "StudySpec", db: str, asked: Telling) -> None:
             show(event)
             teller.observe(event)
 
-        session = run_session(spec, location, cwd=Path.cwd(), environ=os.environ, notify=observe, on_line=say)
+        session = run_session(
+            spec, location, cwd=Path.cwd(), environ=os.environ, notify=observe, on_line=say, task=task or StudyLoop.run
+        )
         ended = asyncio.run(until_signalled(session))
         if isinstance(ended, signal.Signals):
             teller.stopped_by(ended.name)

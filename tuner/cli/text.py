@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tuner.domain.flags import Flags, format_value
-from tuner.domain.trial import Trial, TrialRole, TrialState
+from tuner.domain.trial import Purpose, Trial, TrialRole, TrialState
 from tuner.domain.units import bounds_text, format_ms
 
 if TYPE_CHECKING:
@@ -54,6 +54,11 @@ def capacity_text(capacity: "Capacity | None") -> str:
 def role_text(role: TrialRole) -> str:
     """Return where a configuration came from, in a word."""
     return {TrialRole.BASELINE: "defaults", TrialRole.WARM_START: "warm start"}.get(role, role.value)
+
+
+def purpose_text(purpose: Purpose) -> str:
+    """Return why a measured configuration is launched again, in a few words."""
+    return {Purpose.DRIFT: "has the machine drifted?", Purpose.CONFIRM: "to confirm"}.get(purpose, purpose.value)
 
 
 def outcome_text(trial: Trial) -> str:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from tuner.domain.failure import Failure
 from tuner.domain.flags import FlagValue
-from tuner.domain.measurement import LoadPoint
-from tuner.domain.trial import Trial, TrialRole
+from tuner.domain.measurement import Capacity, LoadPoint
+from tuner.domain.trial import Purpose, Trial, TrialRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,29 @@ class TrialFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class Relaunched:
+    """A measured configuration is launched again."""
+
+    number: int
+    purpose: Purpose
+    flags: dict[str, FlagValue]
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredAgain:
+    """A measured configuration was measured again, or could not be."""
+
+    number: int
+    purpose: Purpose
+    capacity: Capacity | None
+    """What this launch shows; None where it failed."""
+    before: Capacity | None
+    """What the trial's own launch showed."""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrialRetried:
     """A launch failed through the surroundings and is tried again."""
 
@@ -102,6 +125,8 @@ Event = (
     | Progress
     | LoadPointMeasured
     | TrialFinished
+    | Relaunched
+    | MeasuredAgain
     | TrialRetried
     | Noted
     | StudyFinished

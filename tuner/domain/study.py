@@ -187,6 +187,19 @@ class Budget(Frozen):
     """Local time of day, `07:00`."""
 
 
+class Repeats(Frozen):
+    """What is measured again, on fresh launches: the baseline to see a drift, finalists before one of them is named."""
+
+    drift_every: Count | None = 10
+    """After so many trials, and at the end, the baseline is measured again; `null` for never."""
+    finalists: Annotated[int, Field(strict=True, ge=1, le=10)] = 2
+    """How many of the best are measured again at the end of a study that has one, at the most."""
+    confirm: Annotated[int, Field(strict=True, ge=0, le=50)] = 2
+    """How often each finalist and the baseline are measured again then, at the most; 0 for not at all. All together are
+    at most a quarter of the trials' launches.
+    """
+
+
 def _objective(name: str) -> str:
     if name not in _OBJECTIVES:
         nearest = get_close_matches(name, _OBJECTIVES, n=1)
@@ -252,6 +265,8 @@ class StudySpec(Frozen):
     """Who proposes the next configuration."""
     budget: Budget = Budget()
     """When the study ends."""
+    repeats: Repeats = Repeats()
+    """What is measured again."""
 
     @field_validator("slos")
     @classmethod

@@ -112,6 +112,11 @@ class Launch(Frozen):
     """Settings in force, read from the server's log and metrics; `STARTUP` and `EXPOSED` hold more."""
     provenance: Provenance = Provenance()
 
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether it has neither figures nor a failure: it is under way, or the tuner was stopped meanwhile."""
+        return self.capacity is None and self.failure is None
+
 
 class Trial(Frozen):
     """One engine configuration of a study, with what was measured of it."""

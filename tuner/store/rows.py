@@ -14,7 +14,7 @@ from tuner.domain.failure import Failure
 from tuner.domain.measurement import Capacity, Distribution, LoadPoint, Scrape
 from tuner.domain.study import StudySpec
 from tuner.domain.telemetry import MachineSample
-from tuner.domain.trial import Launch, Provenance, Study, Trial
+from tuner.domain.trial import Launch, Provenance, Purpose, Study, Trial
 
 Row = Mapping[str, Any]
 """A row by column name."""
@@ -103,19 +103,19 @@ def trial_of(row: Row, *, load_points: Iterable[LoadPoint], launches: Iterable[L
 
 
 def launch_of(row: Row) -> Launch:
-    """Return the launch of a row."""
+    """Return the launch of a row; before schema 0003 every launch was for its trial's own figures."""
     return Launch(
         id=row["launch_id"],
         trial_id=row["trial_id"],
         attempt=row["attempt"],
-        purpose=row["purpose"],
+        purpose=row.get("purpose", Purpose.MEASURE),
         argv=tuple(row["argv"]),
         log_path=row["log_path"],
         started_at=row["started_at"],
         ready_after=row["ready_after"],
         ended_at=row["ended_at"],
         exit_code=row["exit_code"],
-        capacity=row["capacity"],
+        capacity=row.get("capacity"),
         failure=_failure_of(row),
         resolved=row["resolved"],
         provenance=Provenance.model_validate(row["provenance"]),

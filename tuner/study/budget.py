@@ -18,18 +18,20 @@ class Allowance:
     seconds: float
     """Seconds still to spend; infinity without a bound."""
 
-    def ends(self, typical_trial: float) -> str | None:
+    def ends(self, typical_trial: float, *, reserved: float = 0.0) -> str | None:
         """Return why no further trial should start, in words; None while one should.
 
         Args:
             typical_trial: Seconds that a trial takes: one that would not fit is not started.
+            reserved: Seconds that are kept for measuring finalists again.
         """
         if self.trials <= 0:
             return "the budget of trials is used up"
         if self.seconds <= 0:
             return "the time is up"
-        if self.seconds < typical_trial:
-            return f"a trial takes about {typical_trial:.0f} s and {self.seconds:.0f} s are left"
+        if self.seconds < typical_trial + reserved:
+            kept = f", {reserved:.0f} s of them to confirm the best" if reserved else ""
+            return f"a trial takes about {typical_trial:.0f} s and {self.seconds:.0f} s are left{kept}"
         return None
 
 
@@ -39,8 +41,8 @@ def counted(trials: Sequence[Trial]) -> int:
 
 
 def spent_seconds(trials: Sequence[Trial]) -> float:
-    """Return the seconds that the stored trials took, interrupted ones included."""
-    return sum(duration for trial in trials if (duration := trial.seconds) is not None)
+    """Return the seconds that the stored trials took, interrupted ones and what was measured again included."""
+    return sum((trial.seconds or 0.0) + trial.seconds_later for trial in trials)
 
 
 def typical_trial(trials: Sequence[Trial]) -> float:

@@ -23,8 +23,8 @@ from tuner.study.workload import described, load_workload, workload_data
 __all__ = ["json_schema", "read_study", "spec_difference", "starter", "study_from"]
 
 MAY_CHANGE = (
-    "budget", "engine.hang_timeout", "engine.port", "engine.start_timeout", "engine.vllm_python", "warm_start",
-    "workload.trace.file",
+    "budget", "engine.hang_timeout", "engine.port", "engine.start_timeout", "engine.vllm_python", "repeats",
+    "warm_start", "workload.trace.file",
 )  # fmt: skip
 """Keys that say how a study is carried out, not what is measured. Candidates may be added at the end.
 

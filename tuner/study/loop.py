@@ -4,11 +4,18 @@ The order of writes is what makes a kill at any moment harmless: a trial's evide
 store, then told to Optuna. A trial found asked and not told is told from its evidence, or failed and asked again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from tuner.domain.errors import BreakerError, LaunchError
-from tuner.domain.events import Noted, Observer, StudyFinished, StudyStarted, TrialFinished, TrialRetried, TrialStarted
+from tuner.domain.errors import BreakerError
+from tuner.domain.events import (
+    Noted,
+    Observer,
+    StudyFinished,
+    StudyStarted,
+    TrialFinished,
+    TrialStarted,
+)
 from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.trial import Trial, TrialRole, TrialState
 from tuner.proposal.proposer import Proposal, Proposer
@@ -16,31 +23,23 @@ from tuner.server.engine import Resolution
 from tuner.store.reader import Reader
 from tuner.store.writer import Store
 from tuner.study.answer import best_number
+from tuner.study.attempts import Attempts
 from tuner.study.budget import allowance, counted, deadline, spent_seconds, typical_trial
 from tuner.study.gate import BINDING, Gate
 from tuner.study.given import Given
+from tuner.study.history import History
 from tuner.study.point import Assignment
+from tuner.study.repeating import Repeating
 from tuner.study.setting import Setting, fingerprint
 from tuner.study.trial import TrialRunner
 from tuner.study.verdict import Verdict, judge
 
-_ATTEMPTS = 3
-"""Launches that a trial may have before a failure of the surroundings is accepted."""
 _BREAKER = 3
 """Trials in a row that the surroundings may break before the study stops."""
 _EXPLORE_AFTER = 10
 """Proposals in a row that needed no launch, before a random one is taken instead."""
 _EXHAUSTED_AFTER = 100
 """Proposals in a row that needed no launch, before the space counts as exhausted."""
-_RETRIED = frozenset(
-    {
-        FailureKind.PORT_IN_USE,
-        FailureKind.GPU_BUSY,
-        FailureKind.CUDA_ERROR,
-        FailureKind.COMPILE_CACHE,
-        FailureKind.CLIENT_FAILED,
-    }
-)
 
 
 class StudyLoop:
@@ -66,11 +65,13 @@ class StudyLoop:
         self._spec = setting.spec
         self._proposer = proposer
         self._store = store
-        self._reader = reader
-        self._runner = runner
+        self._history = History(reader, proposer.study_id)
+        self._attempts = Attempts(runner, reader, proposer.study_id, notify)
+        self._repeating = Repeating(
+            setting.spec, self._attempts, self._history, notify, now=now, failed=self._count_against_surroundings
+        )
         self._notify = notify
         self._now = now
-        self._trials: dict[int, Trial] = {}
         self._environment_failures = 0
 
     async def run(self) -> str:
@@ -80,33 +81,55 @@ class StudyLoop:
             BreakerError: the baseline failed, or the surroundings failed again and again.
         """
         self._recover()
-        ends = deadline(self._spec.budget, now=self._now(), spent=spent_seconds(self._history()))
+        ends = deadline(self._spec.budget, now=self._now(), spent=spent_seconds(self._history.trials))
         self._announce(ends)
         idle = 0
         reason = self._end(ends, idle)
         while reason is None:
             launched = await self._next(explore=idle >= _EXPLORE_AFTER)
             idle = 0 if launched else idle + 1
+            await self._repeating.check_drift(ends)
             reason = self._end(ends, idle)
-        self._notify(StudyFinished(reason, counted(self._history())))
+        await self._repeating.close(ends)
+        self._notify(StudyFinished(reason, counted(self._history.trials)))
+        return reason
+
+    async def confirm(self, numbers: Sequence[int], rounds: int) -> str:
+        """Measure finalists and the baseline again, interleaved, until each has so many fresh launches.
+
+        Args:
+            numbers: Measured trials; none for those that the study would choose by itself.
+            rounds: Launches for each.
+
+        Returns:
+            What was done, in words.
+
+        Raises:
+            BreakerError: the surroundings failed again and again.
+        """
+        self._recover()
+        self._announce(None)
+        added = await self._repeating.confirm(numbers, rounds)
+        reason = f"{added} launches to confirm" if added else f"each of them has {rounds} launches for it already"
+        self._notify(StudyFinished(reason, counted(self._history.trials)))
         return reason
 
     def _recover(self) -> None:
         """Close what a killed tuner left open: tell what has its evidence, fail the rest."""
-        self._reload()
+        self._history.reload()
         for trial_id in self._proposer.running():
-            trial = next((trial for trial in self._history() if trial.id == trial_id), None)
+            trial = next((trial for trial in self._history.trials if trial.id == trial_id), None)
             proposal = self._proposer.proposal(trial_id, trial.flags if trial else {})
             if trial is None or trial.state is TrialState.RUNNING:
                 self._proposer.tell_failed(proposal, FailureKind.INTERRUPTED)
             else:
                 self._tell(trial, proposal)
         self._store.interrupt_running(self._proposer.study_id, self._now())
-        self._reload()
+        self._history.reload()
 
     def _announce(self, ends: datetime | None) -> None:
         seconds = None if ends is None else (ends - self._now()).total_seconds()
-        history = self._history()
+        history = self._history.trials
         best = best_number(history, self._spec)
         budget = self._spec.budget.trials
         self._notify(StudyStarted(self._spec.study, counted(history), budget, seconds, history=history, best=best))
@@ -114,9 +137,10 @@ class StudyLoop:
     def _end(self, ends: datetime | None, idle: int) -> str | None:
         if idle >= _EXHAUSTED_AFTER:
             return "the search space is exhausted: every further proposal was measured or refused before"
-        history = self._history()
+        history = self._history.trials
         left = allowance(self._spec.budget, now=self._now(), ends=ends, finished=counted(history))
-        return left.ends(typical_trial(history))
+        typical = typical_trial(history)
+        return left.ends(typical, reserved=typical * self._repeating.still_to_confirm())
 
     async def _next(self, *, explore: bool) -> bool:
         """Take one configuration from asking to telling; return whether it needed a launch."""
@@ -139,7 +163,7 @@ class StudyLoop:
         if twin is not None:
             self._finish(proposal, TrialState.DUPLICATE, duplicate_of=twin.number)
             return False
-        refused = self._gate.refusal(proposal.flags, role, resolution, self._history())
+        refused = self._gate.refusal(proposal.flags, role, resolution, self._history.trials)
         if refused is not None:
             failure = Failure(kind=FailureKind.INFEASIBLE, evidence=refused.evidence, advice=refused.advice)
             self._finish(proposal, TrialState.INFEASIBLE, failure=failure, violation=refused.violation)
@@ -150,27 +174,31 @@ class StudyLoop:
         return True
 
     def _ask(self, *, explore: bool) -> tuple[Proposal, TrialRole]:
-        wanted = next(self._given.due(self._history()), None)
+        wanted = next(self._given.due(self._history.trials), None)
         if wanted is not None:
             return self._proposer.ask_fixed(wanted.flags), wanted.role
         return self._proposer.ask(explore=explore), TrialRole.SAMPLED
 
     def _is_repeated(self, proposal: Proposal) -> bool:
-        return any(trial.flags == proposal.flags for trial in self._history() if trial.state is TrialState.INTERRUPTED)
+        return any(
+            trial.flags == proposal.flags for trial in self._history.trials if trial.state is TrialState.INTERRUPTED
+        )
 
     def _warn(self, proposal: Proposal, role: TrialRole, resolution: Resolution) -> None:
         """Say what is suspected of a configuration that is launched because people named it."""
-        found = None if role in BINDING else self._gate.suspicion(proposal.flags, resolution, self._history())
+        found = None if role in BINDING else self._gate.suspicion(proposal.flags, resolution, self._history.trials)
         if found is not None:
             self._notify(Noted(f"trial {proposal.number} will probably not run, and is launched all the same: {found}"))
 
     def _twin(self, print_of: str) -> Trial | None:
         """Return the trial that ended with a verdict on the same resolved configuration."""
-        return next((trial for trial in self._history() if trial.fingerprint == print_of and _has_verdict(trial)), None)
+        return next(
+            (trial for trial in self._history.trials if trial.fingerprint == print_of and _has_verdict(trial)), None
+        )
 
     async def _measure(self, proposal: Proposal, role: TrialRole) -> None:
         try:
-            outcome = await self._attempts(proposal, role)
+            outcome = await self._launched(proposal, role)
         except BaseException:
             self._finish(proposal, TrialState.INTERRUPTED, failure=Failure(kind=FailureKind.INTERRUPTED))
             raise
@@ -181,23 +209,14 @@ class StudyLoop:
         self._finish(proposal, TrialState.FAILED, failure=outcome)
         self._break_if_hopeless(role, outcome)
 
-    async def _attempts(self, proposal: Proposal, role: TrialRole) -> Verdict | Failure:
-        """Launch until there is a verdict, or a failure that another launch would not change."""
-        for attempt in range(1, _ATTEMPTS + 1):
+    async def _launched(self, proposal: Proposal, role: TrialRole) -> Verdict | Failure:
+
+        def announce(attempt: int) -> None:
             self._notify(TrialStarted(proposal.number, role, proposal.flags, attempt))
-            stored = self._reader.trial(self._proposer.study_id, proposal.number)
-            first_index = len(stored.load_points) if stored else 0
-            try:
-                measured = await self._runner.measure(
-                    Assignment(proposal.trial_id, proposal.number, proposal.flags, attempt, first_index)
-                )
-            except LaunchError as error:
-                if error.failure.kind not in _RETRIED or attempt == _ATTEMPTS:
-                    return error.failure
-                self._notify(TrialRetried(proposal.number, error.failure))
-            else:
-                return judge(self._spec, measured.points, measured.capacity)
-        raise AssertionError("the last attempt returns")
+
+        assignment = Assignment(proposal.trial_id, proposal.number, proposal.flags)
+        outcome = await self._attempts.measure(assignment, announce)
+        return outcome if isinstance(outcome, Failure) else judge(self._spec, outcome.points, outcome.capacity)
 
     def _break_if_hopeless(self, role: TrialRole, failure: Failure) -> None:
         if role is TrialRole.BASELINE:
@@ -208,6 +227,9 @@ class StudyLoop:
         if failure.kind.is_configuration_fault:
             self._environment_failures = 0
             return
+        self._count_against_surroundings(failure)
+
+    def _count_against_surroundings(self, failure: Failure) -> None:
         self._environment_failures += 1
         if self._environment_failures >= _BREAKER:
             raise BreakerError(
@@ -235,29 +257,23 @@ class StudyLoop:
             failure=failure,
             duplicate_of=duplicate_of,
         )
-        self._reload()
-        trial = self._trials[proposal.number]
+        self._history.reload()
+        trial = self._history.trial(proposal.number)
         self._tell(trial, proposal, violation)
-        self._notify(TrialFinished(trial, best_number(self._history(), self._spec)))
+        self._notify(TrialFinished(trial, best_number(self._history.trials, self._spec)))
 
     def _tell(self, trial: Trial, proposal: Proposal, violation: float | None = None) -> None:
         """Tell Optuna a stored trial's end, from its evidence alone, and how far it is from what can't run."""
-        told = self._trials[trial.duplicate_of] if trial.duplicate_of is not None else trial
+        told = self._history.trial(trial.duplicate_of) if trial.duplicate_of is not None else trial
         verdict = judge(self._spec, told.judged_points, told.capacity) if told.capacity is not None else None
         if isinstance(verdict, Verdict):
-            margin = -self._gate.violation(told, self._history())
+            margin = -self._gate.violation(told, self._history.trials)
             self._proposer.tell_measured(proposal, verdict.values, verdict.constraints, margin=margin)
         elif told.failure is not None and told.failure.kind.is_configuration_fault:
-            graded = self._gate.violation(told, self._history()) if violation is None else violation
+            graded = self._gate.violation(told, self._history.trials) if violation is None else violation
             self._proposer.tell_violated(proposal, told.failure.kind, violation=graded)
         else:
             self._proposer.tell_failed(proposal, told.failure.kind if told.failure else FailureKind.UNKNOWN)
-
-    def _reload(self) -> None:
-        self._trials = {trial.number: trial for trial in self._reader.trials(self._proposer.study_id)}
-
-    def _history(self) -> tuple[Trial, ...]:
-        return tuple(self._trials.values())
 
 
 def _has_verdict(trial: Trial) -> bool:

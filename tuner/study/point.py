@@ -20,6 +20,7 @@ from tuner.domain.load import GiveUp, LoadJob, LoadResult
 from tuner.domain.measurement import LoadPoint, Scrape
 from tuner.domain.slo import Slo
 from tuner.domain.telemetry import MachineSample
+from tuner.domain.trial import Purpose
 from tuner.load.process import run_job
 from tuner.metrics.evidence import Measured, evidence
 from tuner.metrics.reconcile import may_share_prefix, reconcile
@@ -39,6 +40,15 @@ _CLOSED_LOOP_FACTOR = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """A search for the capacity that has begun."""
+
+    slos: tuple[Slo, ...]
+    found: tuple[Measured, ...]
+    """What its load points said so far, judged by these SLOs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """What is to be measured: an asked trial and its flags."""
 
@@ -49,6 +59,11 @@ class Assignment:
     """1 for the trial's first launch."""
     first_index: int = 0
     """Index of its next load point: earlier launches of the trial may have measured some."""
+    purpose: Purpose = Purpose.MEASURE
+    retried: bool = False
+    """Whether an earlier launch for the same purpose failed just now."""
+    search: Search | None = None
+    """A search to go on with; None for one from the beginning, under the study's own SLOs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """One session of a study, put together: lock, result file, engine, proposer, loop."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tuner.store.lock import writer_lock
 from tuner.store.preflight import check_database, holds_results
 from tuner.store.reader import open_reader
 from tuner.store.writer import Store, open_store
-from tuner.study.arithmetic import Arithmetic, arithmetic_of
+from tuner.study.arithmetic import arithmetic_of
 from tuner.study.file import spec_difference
 from tuner.study.gate import Gate
 from tuner.study.given import Given
@@ -28,6 +28,9 @@ from tuner.study.setting import PLATFORM_DEFAULTS, Setting, setting
 from tuner.study.steady import steady
 from tuner.study.trial import TrialRunner
 from tuner.study.warmstart import Configurations, warm_start
+
+Task = Callable[[StudyLoop], Awaitable[str]]
+"""What a session does with its study."""
 
 _SAME = ("device", "device_count", "vllm_version", "model_identity")
 """What must be the same for measurements to belong to one study."""
@@ -41,8 +44,9 @@ async def run_session(
     environ: Mapping[str, str],
     notify: Observer,
     on_line: Callable[[str], None],
+    task: Task = StudyLoop.run,
 ) -> str:
-    """Run a study until its budget ends, from where it stands.
+    """Run a study until its budget ends, from where it stands, or do something else with it.
 
     Args:
         spec: The study. One of this name that is stored must say the same, its budget apart.
@@ -51,9 +55,10 @@ async def run_session(
         environ: The caller's environment.
         notify: Told of every phase.
         on_line: Told of the preparations, a line at a time.
+        task: What to do once everything is ready.
 
     Returns:
-        Why the study ended, in words.
+        What the task says it did: why the study ended, in words.
 
     Raises:
         InputError: the study, its engine or the stored study of this name don't go together.
@@ -70,7 +75,9 @@ async def run_session(
             with open_store(location) as store, database_errors(location), storage_errors():
                 arithmetic = arithmetic_of(ready.spec, ready.info, environ)
                 place = Place(ready, load_nvml(), work_dir=location.work_dir, environ=environ)
-                return await _run(ready, store, location, notify, place=place, arithmetic=arithmetic, warm=warm)
+                given = Given(spec.candidates, warm, HeadStart(spec.search_space, ready.base_flags, arithmetic, notify))
+                gate = Gate.of(ready, arithmetic)
+                return await _run(ready, store, location, notify, place=place, gate=gate, given=given, task=task)
 
 
 def _warm_start(
@@ -93,8 +100,9 @@ async def _run(
     notify: Observer,
     *,
     place: Place,
-    arithmetic: Arithmetic | str,
-    warm: Configurations,
+    gate: Gate,
+    given: Given,
+    task: Task,
 ) -> str:
     spec = ready.spec
     proposer = open_proposer(location.url, spec, [direction(name) for name in spec.objectives])
@@ -103,20 +111,9 @@ async def _run(
     else:
         store.update_spec(proposer.study_id, spec)
     runner = TrialRunner(ready, place, store, location.work_dir / "logs" / spec.study, notify)
-    head_start = HeadStart(spec.search_space, ready.base_flags, arithmetic, notify)
     with open_reader(location) as reader:
-        loop = StudyLoop(
-            ready,
-            proposer,
-            store,
-            reader,
-            runner,
-            notify,
-            gate=Gate.of(ready, arithmetic),
-            given=Given(spec.candidates, warm, head_start),
-            now=steady(),
-        )
-        return await loop.run()
+        loop = StudyLoop(ready, proposer, store, reader, runner, notify, gate=gate, given=given, now=steady())
+        return await task(loop)
 
 
 def stored_study(location: DatabaseLocation, name: str) -> Study | None:

@@ -95,6 +95,13 @@ sampler:
   seed: 0
   startup_trials: 8  # random ones before the sampler's model is used
 
+# What is measured again on fresh launches: vLLM's defaults now and then, to see whether the machine measures as it
+# did; and at the end the best beside the defaults, so that the answer is a confirmed one.
+repeats:
+  drift_every: 10  # trials between two measurements of the defaults; null for none
+  finalists: 2     # how many of the best are measured again, at the most,
+  confirm: 2       # and how often each, at the most; 0 for none
+
 # The study ends at whichever comes first. A trial takes 5 to 10 minutes: a start, a warm-up and a few load points.
 budget:
   hours: 12

@@ -17,6 +17,7 @@ from tuner.domain.events import LoadPointMeasured, Noted, Observer, PhaseStarted
 from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.load import Outcome
 from tuner.domain.measurement import Capacity, LoadPoint
+from tuner.domain.trial import Purpose
 from tuner.server.launch import LaunchEnd, LaunchHandle, LaunchRequest, RunningServer
 from tuner.store.writer import Store
 from tuner.study.place import Place
@@ -74,7 +75,7 @@ class TrialRunner:
             LaunchError: the launch or its load failed; the server is gone.
         """
         async with self._taken(assignment) as held, self._launched(assignment, held) as (server, launch, launch_id):
-            visit = Visit(self._setting.spec, Meter(self._setting, assignment, server, self._notify))
+            visit = self._visit(assignment, server)
             points: list[LoadPoint] = []
             async with self._watching(server) as watchdog:
                 await _while_alive(launch, watchdog, visit.warm_up())
@@ -82,7 +83,14 @@ class TrialRunner:
                     self._save(assignment, launch_id, measured)
                     points.append(measured.point)
                     await _while_alive(launch, watchdog, _settled(measured, watchdog))
+            if assignment.search is None:
+                self._store.launch_measured(launch_id, visit.capacity)
             return Measured(tuple(points), visit.capacity)
+
+    def _visit(self, assignment: Assignment, server: RunningServer) -> Visit:
+        meter = Meter(self._setting, assignment, server, self._notify)
+        saturate = assignment.purpose is Purpose.MEASURE
+        return Visit(self._setting.spec, meter, search=assignment.search, saturate=saturate)
 
     def _watching(self, server: RunningServer) -> AbstractAsyncContextManager[Watchdog]:
         patience = self._setting.spec.engine.hang_timeout
@@ -114,6 +122,7 @@ class TrialRunner:
         launch_id = self._store.begin_launch(
             assignment.trial_id,
             assignment.attempt,
+            purpose=assignment.purpose,
             argv=(_shown(launch.argv[0]), *launch.argv[1:]),
             log_path=_shown(request.log_path),
             started_at=datetime.now(UTC),
@@ -147,7 +156,7 @@ class TrialRunner:
     def _mend(self, assignment: Assignment, failure: Failure | None) -> None:
         """Wipe a poisoned compile cache before the second launch; a third failure is not the cache's."""
         poisoned = failure is not None and failure.kind is FailureKind.COMPILE_CACHE
-        if poisoned and assignment.attempt == 1 and self._place.cache.wipe():
+        if poisoned and not assignment.retried and self._place.cache.wipe():
             self._notify(Noted(f"wiped the compile cache of the study, {self._place.cache.directory}"))
 
     def _request(self, assignment: Assignment, held: tuple[int, ...]) -> LaunchRequest:

@@ -13,10 +13,9 @@ from tuner.domain.load import LoadResult, Outcome
 from tuner.domain.measurement import Capacity
 from tuner.domain.study import StudySpec
 from tuner.metrics.capacity import capacity
-from tuner.metrics.evidence import Measured
 from tuner.metrics.search import Probe, next_probe
 from tuner.metrics.warmup import stable
-from tuner.study.point import Measurement, Meter
+from tuner.study.point import Measurement, Meter, Search
 
 _WARMUP_INDEX = 1_000_000
 """Load-point index that seeds the warm-up: no measured point ever has one near it."""
@@ -31,17 +30,27 @@ Guard = Callable[[Coroutine[None, None, T]], Coroutine[None, None, T]]
 class Visit:
     """What one launch of a trial is asked for, one load point after another."""
 
-    def __init__(self, spec: StudySpec, meter: Meter) -> None:
-        """Measure what a study wants to know with a meter that is connected to the server."""
+    def __init__(self, spec: StudySpec, meter: Meter, *, search: Search | None = None, saturate: bool = True) -> None:
+        """Measure with a meter that is connected to the server.
+
+        Args:
+            spec: What the study wants to know.
+            meter: Measures one load point.
+            search: The search to go on with, instead of one from the beginning.
+            saturate: Whether the closed-loop load points are measured too.
+        """
         self._spec = spec
         self._meter = meter
-        self._found = list[Measured]()
+        self._slos = search.slos if search else spec.slos
+        self._found = list(search.found) if search else []
+        self._before_s = sum(point.seconds for point in self._found)
+        self._concurrency = spec.load.concurrency if saturate else ()
         self._count = 0
 
     @property
     def capacity(self) -> Capacity:
         """What the open-loop load points so far say of the server's capacity."""
-        return capacity(self._spec.load, self._spec.slos, self._spec.target_rps, self._found)
+        return capacity(self._spec.load, self._slos, self._spec.target_rps, self._found)
 
     async def warm_up(self) -> None:
         """Load the server without measuring, until it is as quick as it was the rounds before.
@@ -77,18 +86,18 @@ class Visit:
                 )
             )
             probe = self._after(probe, measured)
-        for users in plan.concurrency:
+        for users in self._concurrency:
             requests = max(plan.min_requests, 4 * users)
             yield await guarded(self._meter.measure(ClosedLoop(concurrency=users), requests, self._index()))
 
     def _next(self) -> Probe | None:
-        spent = sum(point.seconds for point in self._found)
-        return next_probe(self._spec.load, self._spec.slos, self._spec.target_rps, self._found, spent)
+        spent = sum(point.seconds for point in self._found) - self._before_s
+        return next_probe(self._spec.load, self._slos, self._spec.target_rps, self._found, spent)
 
     def _after(self, probe: Probe, measured: Measurement) -> Probe | None:
         """Return what follows a load point: the same once more where the client bent it."""
         again = bool(self._found) and not self._found[-1].valid
-        self._found.append(measured.evidence(self._spec.slos))
+        self._found.append(measured.evidence(self._slos))
         if self._found[-1].valid:
             return self._next()
         if again:

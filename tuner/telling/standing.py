@@ -11,8 +11,10 @@ from typing import TypeVar
 
 from tuner.domain.events import (
     Event,
+    MeasuredAgain,
     PhaseStarted,
     Progress,
+    Relaunched,
     StudyFinished,
     StudyStarted,
     TrialFinished,
@@ -112,6 +114,10 @@ class Standing:
                 return replace(self, at=at, trial=number, phase=_phase(phase), requests_done=0, requests_planned=0)
             case Progress(done=done, total=total):
                 return replace(self, at=at, requests_done=done, requests_planned=total)
+            case Relaunched(number=number):
+                return replace(self, at=at, trial=number)
+            case MeasuredAgain(failure=failure):
+                return self._after_repeat(failure, at)
             case TrialRetried(failure=failure):
                 return replace(self, at=at, failures=_counted(self.failures, [failure.kind]), failure=failure)
             case TrialFinished(trial=trial, best=best):
@@ -120,6 +126,12 @@ class Standing:
                 return replace(self, at=at, phase=Phase.ENDED, reason=reason)
             case _:
                 return replace(self, at=at)
+
+    def _after_repeat(self, failure: Failure | None, at: float) -> "Standing":
+        between = replace(self, at=at, phase=Phase.BETWEEN, requests_done=0, requests_planned=0)
+        if failure is None:
+            return between
+        return replace(between, failures=_counted(self.failures, [failure.kind]), failure=failure)
 
     @property
     def best_found(self) -> Found | None:

@@ -19,6 +19,7 @@ FAKE_VLLM_MODE, words separated by commas, a number after a colon:
     hostile_log           fails at start, with a line that steers terminals and repeats HF_TOKEN
     listens_everywhere    has a port that other machines reach
     detaches              one child leaves the session
+    tires:N               from launch N on every step takes five times as long, as on a machine that throttles
 
 A file called `poison` in VLLM_CACHE_ROOT is a poisoned compile cache: no start until it is gone.
     lottery:P             P % of launches draw one of the faults in DRAWN; the first launch never does
@@ -90,6 +91,8 @@ def modes(launches: int) -> dict[str, float]:
     draw = random.Random(launches)  # noqa: S311  # no secret
     if launches > 1 and draw.uniform(0, 100) < faults.get("lottery", 0):
         return _faults(draw.choice(DRAWN))
+    if launches < faults.get("tires", 0):
+        del faults["tires"]
     return faults
 
 
@@ -120,6 +123,7 @@ class Server:
             int(options.number(values, "max-num-seqs")),
             int(options.number(values, "max-num-batched-tokens")),
             options.kv_tokens(values),
+            slowness=5.0 if "tires" in faults else 1.0,
         )
         self.ids = itertools.count(1)
         self.dead = asyncio.Event()

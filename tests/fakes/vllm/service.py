@@ -47,12 +47,12 @@ class Histogram:
 class Service:
     """Serves token times. All times are seconds."""
 
-    def __init__(self, seqs: int, batched_tokens: int, kv_tokens: int) -> None:
-        """Take the limits of the scheduler."""
+    def __init__(self, seqs: int, batched_tokens: int, kv_tokens: int, *, slowness: float = 1.0) -> None:
+        """Take the limits of the scheduler; a step takes `slowness` times as long as asked for."""
         self._slots = asyncio.Semaphore(seqs)
         self._batched, self._kv_tokens = batched_tokens, kv_tokens
-        self._step = setting("STEP_MS", 4.0) / 1e3
-        self._step_each = setting("STEP_EACH_MS", 0.1) / 1e3
+        self._step = slowness * setting("STEP_MS", 4.0) / 1e3
+        self._step_each = slowness * setting("STEP_EACH_MS", 0.1) / 1e3
         self._growth = setting("GROWTH_MS", 0.0) / 1e3
         self.moving = asyncio.Event()
         """Cleared while the engine stands still: no token comes, and none is counted."""

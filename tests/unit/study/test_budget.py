@@ -5,9 +5,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from tests.fakes.builders import make_trial
+from tests.fakes.builders import make_launch, make_trial
 from tuner.domain.study import Budget
-from tuner.domain.trial import TrialState
+from tuner.domain.trial import Purpose, TrialState
 from tuner.study.budget import allowance, counted, deadline, spent_seconds, typical_trial
 
 EVENING = datetime(2026, 1, 1, 18, 0, tzinfo=timezone(timedelta(hours=1)))
@@ -68,3 +68,18 @@ def test_a_typical_trial_is_the_longest_of_the_last_five():
     ]
     assert typical_trial(trials) == 70
     assert typical_trial([]) == 0
+
+
+def test_time_that_is_kept_for_confirming_is_not_spent_on_trials():
+    left = allowance(Budget(), now=EVENING, ends=EVENING + timedelta(seconds=300), finished=8)
+    assert left.ends(100.0) is None
+    assert left.ends(100.0, reserved=200.0) is None
+    assert (
+        left.ends(100.0, reserved=201.0)
+        == "a trial takes about 100 s and 300 s are left, 201 s of them to confirm the best"
+    )
+
+
+def test_what_was_measured_again_was_time_spent_too():
+    again = make_launch(2, Purpose.DRIFT, minute=5)
+    assert spent_seconds([make_trial(0, launches=(make_launch(1), again))]) == 60 + 50
