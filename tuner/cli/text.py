@@ -85,6 +85,12 @@ def clock_text(moment: datetime) -> str:
     return moment.astimezone().strftime("%H:%M:%S")
 
 
+def joined_numbers(numbers: Sequence[int]) -> str:
+    """Return numbers as people list them: `3`, `3 and 4`, `3, 4 and 7`."""
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def date_text(moment: datetime) -> str:
     """Return a moment as local date and time."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M")
