@@ -1,4 +1,7 @@
-"""The stored trials of one study, read again after every change."""
+"""The stored trials of one study: read once, and each again when it changed.
+
+A night of hundreds of trials would otherwise be read and validated whole after every one of them.
+"""
 
 from tuner.domain.trial import Trial
 from tuner.store.reader import Reader
@@ -15,8 +18,20 @@ class History:
         self.reload()
 
     def reload(self) -> None:
-        """Read the study's trials anew."""
+        """Read all of the study's trials anew."""
         self._trials = {trial.number: trial for trial in self._reader.trials(self._study_id)}
+
+    def refresh(self, number: int) -> Trial:
+        """Read one trial anew, a new one among them, and return it.
+
+        Raises:
+            LookupError: there is none of this number.
+        """
+        found = self._reader.trial(self._study_id, number)
+        if found is None:
+            raise LookupError(f"no trial {number} is stored")
+        self._trials[number] = found
+        return found
 
     @property
     def trials(self) -> tuple[Trial, ...]:

@@ -257,8 +257,7 @@ class StudyLoop:
             failure=failure,
             duplicate_of=duplicate_of,
         )
-        self._history.reload()
-        trial = self._history.trial(proposal.number)
+        trial = self._history.refresh(proposal.number)
         self._tell(trial, proposal, violation)
         self._notify(TrialFinished(trial, best_number(self._history.trials, self._spec)))
 

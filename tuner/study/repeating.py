@@ -86,7 +86,7 @@ class Repeating:
         trial = self._history.trial(again.number)
         assignment = Assignment(trial.id, trial.number, trial.flags, purpose=again.purpose)
         outcome = await self._attempts.measure(assignment, self._announcing(trial, again.purpose))
-        self._history.reload()
+        self._history.refresh(trial.number)
         failure = outcome if isinstance(outcome, Failure) else None
         capacity = None if isinstance(outcome, Failure) else outcome.capacity
         self._notify(MeasuredAgain(trial.number, again.purpose, capacity, trial.capacity, failure))
