@@ -55,6 +55,11 @@ class ExplainedPoint(Frozen):
     explanations: tuple[Explanation, ...]
 
 
+def is_throttled(point: LoadPoint) -> bool:
+    """Return whether the GPU lowered its clocks against heat: the figures are those of a hot card."""
+    return thermally_throttled(Evidence(point, EngineFacts())) is not None
+
+
 def explain(point: LoadPoint, facts: EngineFacts) -> tuple[Explanation, ...]:
     """Return what held a load point back, the most important first; never nothing.
 

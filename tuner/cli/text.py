@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tuner.domain.measurement import Capacity
 
 NOTHING = "–"
+THROTTLED = "GPU throttled"
+"""The mark of what a hot card measured."""
 
 
 def flags_text(flags: Flags) -> str:

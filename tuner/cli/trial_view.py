@@ -6,11 +6,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tuner.analysis.best import point_figures
-from tuner.analysis.explain import ExplainedPoint, explain_trial
+from tuner.analysis.explain import ExplainedPoint, explain_trial, is_throttled
+from tuner.analysis.undecided import Undecided
 from tuner.cli.console import copyable
 from tuner.cli.tables import plain_table
 from tuner.cli.text import (
     NOTHING,
+    THROTTLED,
     capacity_text,
     duration_text,
     figure_text,
@@ -33,15 +35,25 @@ _BUSIEST = 3
 _WHY = {"target": "at {load}, the load point of the target rate", "broke": "at {load}, where the SLOs broke"}
 
 
-def print_trial(console: Console, study: Study, trial: Trial) -> None:
-    """Print one trial whole."""
+def print_trial(console: Console, study: Study, trial: Trial, undecided: Undecided | None = None) -> None:
+    """Print one trial whole.
+
+    Args:
+        console: where to.
+        study: its study, with the SLOs that the trial is judged by.
+        trial: as it is under these SLOs.
+        undecided: what its load points leave open of its capacity.
+    """
     console.print(f"Trial {trial.number} of study {study.name} ({role_text(trial.role)}): {outcome_text(trial)}")
     console.print(f"  flags: {flags_text(trial.flags)}")
     if trial.failure is not None:
         console.print(f"  why: {trial.failure.evidence}")
         console.print(f"  what to do: {trial.failure.advice}" if trial.failure.advice else "")
     if trial.state is TrialState.MEASURED:
+        console.print(f"  judged by: {', '.join(str(slo) for slo in study.spec.slos)}")
         console.print(f"  capacity: {_capacity(trial)}")
+    if undecided is not None:
+        console.print(f"  not decided: {undecided}")
     if trial.load_points:
         cost = trial.load_cost
         what = f"{plural(cost.load_points, 'load point')}, {cost.requests} requests"
@@ -119,7 +131,7 @@ def _load_points(points: Sequence[LoadPoint]) -> Table:
     for point in points:
         summary, figures = point.summary, point_figures(point)
         table.add_row(
-            point.arrivals.label,
+            joined([point.arrivals.label, THROTTLED if is_throttled(point) else ""]),
             str(summary.completed + summary.failed),
             str(summary.failed),
             *(milliseconds_text(value) for value in (figures.ttft_p50_ms, figures.ttft_p95_ms, figures.ttft_p99_ms)),

@@ -7,8 +7,9 @@ from tuner.domain.load import Outcome, RequestRecord
 from tuner.load.sse import CompletionStream, one_line
 
 OK_STATUS = 200
-_DECIMALS = 7
-"""Times are kept to a tenth of a microsecond: far below what a client can tell, and short when written."""
+_DECIMALS = 6
+"""Times are whole microseconds, as the store keeps them: what was found is what its stored records show later. A client
+can't tell less, and they are short when written."""
 
 
 @dataclass(slots=True, eq=False)

@@ -55,12 +55,17 @@ def estimate(plan: LoadPlan, slos: Sequence[Slo], target_rps: float, points: Seq
     if not points:
         return None
     low, high = _considered(plan, target_rps, points)
-    found = {name: crossing(name, points, low, high) for name in [*(slo.name for slo in slos), FAILURES]}
-    found[QUEUE] = queue_crossing(points, low, high)
     broken = {one.name for point in points for one in point.criteria if not one.held}
     broken |= {QUEUE} if any(point.growing for point in points) else set()
-    name, first = min(((name, found[name]) for name in broken or found), key=lambda item: item[1].rate(0.5))
+    names = [*(slo.name for slo in slos), FAILURES, QUEUE]
+    limits = [name for name in names if name in broken] or names
+    found = {name: _crossing(name, points, low, high) for name in limits}
+    name, first = min(found.items(), key=lambda item: item[1].rate(0.5))
     return _estimate(name, first)
+
+
+def _crossing(name: str, points: Sequence[Measured], low: float, high: float) -> Crossing:
+    return queue_crossing(points, low, high) if name == QUEUE else crossing(name, points, low, high)
 
 
 def _considered(plan: LoadPlan, target_rps: float, points: Sequence[Measured]) -> tuple[float, float]:
@@ -93,14 +98,27 @@ def near(points: Sequence[Measured], rate: float) -> list[Measured]:
     return [point for point in points if not point.given_up and 1 / _NEAR <= point.rate / rate <= _NEAR]
 
 
-def capacity(plan: LoadPlan, slos: Sequence[Slo], target_rps: float, measured: Sequence[Measured]) -> Capacity:
+def capacity(
+    plan: LoadPlan,
+    slos: Sequence[Slo],
+    target_rps: float,
+    measured: Sequence[Measured],
+    found: Estimate | None = None,
+) -> Capacity:
     """Return the capacity that a search's load points show.
 
     Where everything held, the highest rate measured with an open upper end; where everything broke, none, with the
     lowest rate measured as the upper end.
+
+    Args:
+        plan: range and tolerance.
+        slos: what must hold.
+        target_rps: requests per second.
+        measured: every load point, the invalid ones among them.
+        found: what `estimate` makes of the valid ones, where that is known already.
     """
     points = [point for point in measured if point.valid]
-    found = estimate(plan, slos, target_rps, points)
+    found = found or estimate(plan, slos, target_rps, points)
     if found is None:
         return Capacity(rps=0.0, upper_rps=None, note="no load point was valid: the client was the bottleneck")
     held = [point.rate for point in points if point.held]

@@ -10,21 +10,20 @@ Only the steady window counts (`tuner.metrics.windows`). Judges nothing and esti
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuner.domain.arrivals import Arrivals
-from tuner.domain.load import LoadResult, Outcome, RequestRecord
+from tuner.domain.load import LoadResult
 from tuner.domain.slo import Latency, Percentile, Slo
-from tuner.metrics.distributions import NEEDED, QUANTILES
+from tuner.metrics.columns import Columns, Values
+from tuner.metrics.distributions import NEEDED, QUANTILES, quantile
 from tuner.metrics.latency import of_request
 from tuner.metrics.saturation import queue_growing
 from tuner.metrics.verdict import MAX_FAILURE_RATE
-from tuner.metrics.windows import steady_window
-
-Values = NDArray[np.float64]
-Records = Sequence[RequestRecord]
+from tuner.metrics.windows import Window, steady_window
 
 _MOMENT = 1e-3
 """Seconds: the point ends in the moment in which the last waiting request exceeds the limit."""
@@ -34,7 +33,7 @@ FAILURES = "failures"
 """The criterion that at most 1 % of the requests fail."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Criterion:
     """One quantity of one load point. Arrays have shape (requests,), in order of arrival."""
 
@@ -50,7 +49,7 @@ class Criterion:
     at_least: bool = False
     """The point was given up: the share is at least this, and nothing more is known."""
 
-    @property
+    @cached_property
     def level(self) -> float:
         """The share above the limit, or the mean over it; 0 without a value."""
         weight = float(self.weights.sum())
@@ -118,68 +117,94 @@ def evidence(
     Raises:
         ValueError: the arrivals have no one rate.
     """
-    rate = arrivals.offered_rps
+    columns = Columns.of(result.records)
+    given_up = bool(result.given_up)
+    growing = not given_up and queue_growing(columns, arrivals)
+    told = Told(arrivals, requests, seconds, growing=growing, given_up=given_up, valid=valid)
+    return evidence_of(columns, told, slos)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known of an open-loop load point besides its requests."""
+
+    arrivals: Arrivals
+    requests: int
+    """How many it was to send."""
+    seconds: float
+    """How long it took in all."""
+    growing: bool
+    """Whether its queue kept growing."""
+    given_up: bool
+    valid: bool
+
+
+def evidence_of(columns: Columns, told: Told, slos: Sequence[Slo], window: Window | None = None) -> Measured:
+    """Return what an open-loop load point says to the search, by its requests; its steady window may be known.
+
+    Raises:
+        ValueError: the arrivals have no one rate.
+    """
+    rate = told.arrivals.offered_rps
     if rate is None:
         raise ValueError("the capacity search reads open-loop load points at one rate")
-    if result.given_up:
-        return _broken_for_certain(result.records, rate, slos, requests, seconds, valid=valid)
-    steady, gaps = _steady(result.records, arrivals)
+    if told.given_up:
+        return _broken_for_certain(columns, told, rate, slos)
+    steady, gaps = _steady(columns, window or steady_window(columns, told.arrivals))
     mean_gap = float(gaps.mean()) if gaps.size else 0.0
     return Measured(
         rate=rate,
         realised=1 / mean_gap if mean_gap else rate,
-        requests=requests,
-        seconds=seconds,
+        requests=told.requests,
+        seconds=told.seconds,
         criteria=(*(_criterion(slo, steady) for slo in slos), _failures(steady)),
         gaps=gaps / mean_gap if mean_gap else np.empty(0),
-        growing=queue_growing(result.records, arrivals),
-        valid=valid,
+        growing=told.growing,
+        valid=told.valid,
         variability=_variability(steady),
     )
 
 
-def _variability(records: Records) -> float | None:
+def _variability(steady: Columns) -> float | None:
     """Return how much times in service vary: from the first token on, and before it what the quickest waited."""
-    answered = [record for record in records if record.outcome is Outcome.OK and record.event_times]
-    if len(answered) < _ENOUGH:
+    answered = steady.ok & (steady.event_counts > 0)
+    if answered.sum() < _ENOUGH:
         return None
-    waits = np.array([record.event_times[0] - record.scheduled_at for record in answered])
-    answers = np.array([record.finished_at - record.event_times[0] for record in answered])
-    services = answers + np.quantile(waits, _QUICK)
+    first = steady.first[answered]
+    waits = first - steady.scheduled_at[answered]
+    services = steady.finished_at[answered] - first + quantile(waits, _QUICK)
     mean = float(services.mean())
     return float(services.var()) / mean**2 if mean > 0 else None
 
 
-def _steady(records: Records, arrivals: Arrivals) -> tuple[Records, Values]:
-    """Return the records of the steady window and the gaps before them; none where records aren't arrivals."""
-    ordered = sorted(records, key=lambda record: record.scheduled_at)
-    starts = np.array([record.scheduled_at for record in ordered])
-    inside = steady_window(ordered, arrivals).holds(starts)
-    steady = [record for record, is_inside in zip(ordered, inside.tolist(), strict=True) if is_inside]
+def _steady(columns: Columns, window: Window) -> tuple[Columns, Values]:
+    """Return the requests of the steady window and the gaps before them; none where records aren't arrivals."""
+    order = np.argsort(columns.scheduled_at, kind="stable")
+    starts = columns.scheduled_at[order]
+    inside = window.holds(starts)
+    steady = columns.take(order[inside])
     gaps = np.diff(starts, prepend=0.0)[inside]
-    return steady, np.empty(0) if any(record.step for record in steady) else gaps
+    return steady, np.empty(0) if steady.steps.any() else gaps
 
 
-def _criterion(slo: Slo, records: Records) -> Criterion:
-    sizes, flat = _values(slo, records)
+def _criterion(slo: Slo, steady: Columns) -> Criterion:
+    sizes, flat = _values(slo, steady)
     supported = flat.size >= NEEDED[slo.percentile]
     if slo.percentile is Percentile.MEAN:
         sums = _sums(flat / slo.limit, sizes)
         return Criterion(slo.name, None, sums, sizes, float(flat.mean()) / slo.limit if supported else None)
-    quantile = QUANTILES[slo.percentile]
-    used = float(np.quantile(flat, quantile)) / slo.limit if supported else None
-    return Criterion(slo.name, 1 - quantile, _sums((flat > slo.limit).astype(np.float64), sizes), sizes, used)
+    share = QUANTILES[slo.percentile]
+    used = quantile(flat, share) / slo.limit if supported else None
+    return Criterion(slo.name, 1 - share, _sums((flat > slo.limit).astype(np.float64), sizes), sizes, used)
 
 
-def _values(slo: Slo, records: Records) -> tuple[Values, Values]:
+def _values(slo: Slo, steady: Columns) -> tuple[Values, Values]:
     """Return how many values each request has, and the values of all, one request's after the other's."""
-    done = np.array([record.outcome is Outcome.OK for record in records], dtype=np.bool_)
     if slo.latency is Latency.ITL:
-        parts = [np.diff(record.event_times) if is_done else () for record, is_done in zip(records, done, strict=True)]
-        flat = np.concatenate(parts) if parts else np.empty(0)
-        return np.array([len(part) for part in parts], dtype=np.float64), flat
-    values = of_request(slo.latency, records)
-    known = done & ~np.isnan(values)
+        gaps, counts = steady.gaps()
+        return np.where(steady.ok, counts, 0).astype(np.float64), gaps[np.repeat(steady.ok, counts)]
+    values = of_request(slo.latency, steady)
+    known = steady.ok & ~np.isnan(values)
     return known.astype(np.float64), values[known]
 
 
@@ -190,32 +215,33 @@ def _sums(flat: Values, sizes: Values) -> Values:
     return np.diff(running, prepend=0.0)
 
 
-def _failures(records: Records) -> Criterion:
-    failed = np.array([float(record.outcome is not Outcome.OK) for record in records])
-    return Criterion(FAILURES, MAX_FAILURE_RATE, failed, np.ones(len(records)))
+def _failures(steady: Columns) -> Criterion:
+    return Criterion(FAILURES, MAX_FAILURE_RATE, (~steady.ok).astype(np.float64), np.ones(len(steady)))
 
 
-def _broken_for_certain(
-    records: Records, rate: float, slos: Sequence[Slo], requests: int, seconds: float, *, valid: bool
-) -> Measured:
+def _broken_for_certain(columns: Columns, told: Told, rate: float, slos: Sequence[Slo]) -> Measured:
     """Return a given-up point: the share of all its requests that is certain to exceed a limit, and nothing else."""
-    bounds = [_bound(slo, records, requests) for slo in slos if slo.percentile is not Percentile.MEAN]
+    bounds = [_bound(slo, columns, told.requests) for slo in slos if slo.percentile is not Percentile.MEAN]
     certain = tuple(bound for bound in bounds if not bound.held)
     empty = np.empty(0)
-    return Measured(rate, rate, requests, seconds, certain, empty, growing=False, given_up=True, valid=valid)
+    return Measured(
+        rate, rate, told.requests, told.seconds, certain, empty, growing=False, given_up=True, valid=told.valid
+    )
 
 
-def _bound(slo: Slo, records: Records, requests: int) -> Criterion:
-    exceeded = np.zeros(max(requests, len(records)))  # more records than requests: each was of several calls
-    exceeded[: sum(_exceeds(slo, record) for record in records)] = 1.0
+def _bound(slo: Slo, columns: Columns, requests: int) -> Criterion:
+    exceeded = np.zeros(max(requests, len(columns)))  # more records than requests: each was of several calls
+    exceeded[: int(_exceeds(slo, columns).sum())] = 1.0
     return Criterion(slo.name, 1 - QUANTILES[slo.percentile], exceeded, np.ones(exceeded.size), at_least=True)
 
 
-def _exceeds(slo: Slo, record: RequestRecord) -> bool:
-    """Return whether a request certainly exceeds a limit, one that was still waiting when the point ended included."""
-    values = of_request(slo.latency, [record])
-    if values[0] > slo.limit:
-        return slo.latency is not Latency.ITL
-    waited = record.finished_at - record.scheduled_at > slo.limit - _MOMENT
-    unanswered = slo.latency is Latency.E2E or not record.event_times
-    return record.outcome is Outcome.CANCELLED and waited and unanswered and slo.latency in {Latency.TTFT, Latency.E2E}
+def _exceeds(slo: Slo, columns: Columns) -> NDArray[np.bool_]:
+    """Return which requests certainly exceed a limit, those that were still waiting when the point ended included."""
+    if slo.latency is Latency.ITL:
+        return np.zeros(len(columns), dtype=np.bool_)
+    exceeding = of_request(slo.latency, columns) > slo.limit
+    if slo.latency is Latency.TPOT:
+        return exceeding
+    waited = columns.finished_at - columns.scheduled_at > slo.limit - _MOMENT
+    unanswered = np.True_ if slo.latency is Latency.E2E else columns.event_counts == 0
+    return exceeding | (columns.cancelled & waited & unanswered)

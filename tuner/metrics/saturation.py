@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from tuner.domain.arrivals import Arrivals, ClosedLoop
 from tuner.domain.load import RequestRecord
+from tuner.metrics.columns import Columns
 from tuner.metrics.latency import ttft
 from tuner.metrics.windows import filling_time
 
@@ -53,18 +54,18 @@ _LEAST_LEFT = 2.0
 _SAMPLES = 800
 
 
-def queue_growing(records: Sequence[RequestRecord], arrivals: Arrivals) -> bool:
+def queue_growing(records: Sequence[RequestRecord] | Columns, arrivals: Arrivals) -> bool:
     """Return whether requests in flight, or TTFT, kept growing over the arrival window. Never under closed loop."""
     if isinstance(arrivals, ClosedLoop) or len(records) < _FEWEST:
         return False
-    starts = np.array([record.scheduled_at for record in records])
-    ends = np.array([record.finished_at for record in records])
+    columns = records if isinstance(records, Columns) else Columns.of(records)
+    starts, ends = columns.scheduled_at, columns.finished_at
     first, last = float(starts.min()), float(starts.max())
-    filling = filling_time(records)
+    filling = filling_time(columns)
     after = first + filling
     filled = last - after >= _LEAST_LEFT * filling
-    rate = (len(records) - 1) / (last - first)
-    return (filled and _in_flight_grows(starts, ends, after, last, rate)) or _ttft_grows(records, starts)
+    rate = (len(columns) - 1) / (last - first)
+    return (filled and _in_flight_grows(starts, ends, after, last, rate)) or _ttft_grows(columns)
 
 
 def in_flight(starts: NDArray[np.float64], ends: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -79,8 +80,8 @@ def _in_flight_grows(
     return _grows(at, in_flight(starts, ends, at) / rate, _IN_FLIGHT)
 
 
-def _ttft_grows(records: Sequence[RequestRecord], starts: NDArray[np.float64]) -> bool:
-    values = ttft(records)
+def _ttft_grows(columns: Columns) -> bool:
+    values, starts = ttft(columns), columns.scheduled_at
     known = np.flatnonzero(~np.isnan(values))
     order = known[np.argsort(starts[known])]
     return order.size >= _FEWEST and _grows(starts[order], values[order], _TTFT)

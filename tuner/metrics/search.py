@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from tuner.domain.load import GiveUp
 from tuner.domain.slo import Slo
 from tuner.domain.study import LoadPlan
-from tuner.metrics.capacity import estimate, near, verdict_span
+from tuner.metrics.capacity import Estimate, estimate, near, verdict_span
 from tuner.metrics.design import cheapest
 from tuner.metrics.distributions import NEEDED
 from tuner.metrics.evidence import Measured
 from tuner.metrics.give_up import give_up
 
+AT_THE_CROSSING = "at the crossing"
+"""Why a refining point is measured."""
 _NARROW = 1.3
 """A bracket of this ratio is narrow."""
 _SMALLEST_STEP, _LARGEST_STEP = 1.25, 2.0
@@ -68,6 +70,7 @@ class _State:
     target: float
     points: Sequence[Measured]
     left_s: float
+    found: Estimate | None = None
 
     @property
     def top(self) -> float:
@@ -91,7 +94,12 @@ class _State:
 
 
 def next_probe(
-    plan: LoadPlan, slos: Sequence[Slo], target_rps: float, measured: Sequence[Measured], spent_s: float
+    plan: LoadPlan,
+    slos: Sequence[Slo],
+    target_rps: float,
+    measured: Sequence[Measured],
+    spent_s: float,
+    found: Estimate | None = None,
 ) -> Probe | None:
     """Return the next load point, or None when the search is over.
 
@@ -101,6 +109,7 @@ def next_probe(
         target_rps: requests per second.
         measured: every load point so far, in order, the invalid ones among them.
         spent_s: seconds that they took.
+        found: what `estimate` makes of the valid ones, where that is known already.
     """
     if not any(_same(point.rate, target_rps) for point in measured):
         state = _State(plan, slos, target_rps, (), math.inf)
@@ -108,7 +117,7 @@ def next_probe(
     if len(measured) >= plan.max_points:
         return None
     left = math.inf if plan.time_budget is None else plan.time_budget - spent_s
-    state = _State(plan, slos, target_rps, [point for point in measured if point.valid], left)
+    state = _State(plan, slos, target_rps, [point for point in measured if point.valid], left, found)
     probe = _wanted(state)
     return None if probe is None else _affordable(state, measured, probe)
 
@@ -166,7 +175,7 @@ def _passing(state: _State, rate: float, why: str) -> Probe:
 
 
 def _refine(state: _State) -> Probe | None:
-    found = estimate(state.plan, state.slos, state.target, state.points)
+    found = state.found or estimate(state.plan, state.slos, state.target, state.points)
     if found is None:
         return None
     seen = sum(point.requests for point in near(state.points, found.rate))
@@ -174,13 +183,13 @@ def _refine(state: _State) -> Probe | None:
     fewest = 0 if found.first.steepness > _STEP else state.plan.fewest_near_capacity
     if found.half_width <= state.plan.tolerance and seen >= fewest:
         return None
-    small = _passing(state, _inside(state, found.rate), "at the crossing")
+    small = _passing(state, _inside(state, found.rate), AT_THE_CROSSING)
     if found.first.steepness > _STEP:
         return small
     most = max(small.requests, round(_GROWTH * seen))
     rate, requests = cheapest(found, state.points, state.plan.tolerance, small.requests, most)
     hopeless = give_up(state.slos, requests, margin=_HOPELESS_MARGIN)
-    return Probe(_inside(state, rate), requests, hopeless, "at the crossing")
+    return Probe(_inside(state, rate), requests, hopeless, AT_THE_CROSSING)
 
 
 def _inside(state: _State, rate: float) -> float:
@@ -200,7 +209,7 @@ def _affordable(state: _State, measured: Sequence[Measured], probe: Probe) -> Pr
     if affordable < max(least, worth):
         return None
     requests = int(affordable)
-    margin = _HOPELESS_MARGIN if probe.why == "at the crossing" else 1.0
+    margin = _HOPELESS_MARGIN if probe.why == AT_THE_CROSSING else 1.0
     return Probe(probe.rate, requests, give_up(state.slos, requests, margin=margin), probe.why)
 
 

@@ -21,6 +21,7 @@ from tuner.domain.arrivals import Arrivals, ClosedLoop
 from tuner.domain.load import LoadResult, Outcome, RequestRecord
 from tuner.domain.measurement import LoadSummary
 from tuner.domain.slo import Slo
+from tuner.metrics.columns import Columns
 from tuner.metrics.distributions import distribution
 from tuner.metrics.latency import e2e, itl, of_request, tpot, ttft, ttft_from_send
 from tuner.metrics.saturation import in_flight, queue_growing
@@ -113,7 +114,7 @@ def _figures(result: LoadResult, measured: Records, records: Records, arrivals: 
     )
 
 
-def meets_each_limit(records: Records, slos: Sequence[Slo]) -> NDArray[np.bool_]:
+def meets_each_limit(records: Records | Columns, slos: Sequence[Slo]) -> NDArray[np.bool_]:
     """Return for each request whether it met every SLO's limit by itself, shape (requests,).
 
     A latency that a request does not have (a TPOT of a single token) breaks no limit.
@@ -134,7 +135,7 @@ class _Rates(NamedTuple):
 
 
 def _rates(result: LoadResult, done: Records, slos: Sequence[Slo], window: Window | None) -> _Rates:
-    ended, seconds = _ended(result, done, window)
+    ended, seconds = _ended(np.array([record.finished_at for record in done]), result.duration, window)
     return _Rates(
         requests=float(ended.sum()) / seconds,
         output_tokens=float(np.array([record.output_tokens for record in done])[ended].sum()) / seconds,
@@ -143,14 +144,20 @@ def _rates(result: LoadResult, done: Records, slos: Sequence[Slo], window: Windo
     )
 
 
-def _ended(result: LoadResult, done: Records, window: Window | None) -> tuple[NDArray[np.bool_], float]:
+def goodput(columns: Columns, slos: Sequence[Slo], duration: float, window: Window | None = None) -> float:
+    """Return the requests per second that met every SLO's limit, as `summarise` counts them."""
+    done = columns.ok
+    ended, seconds = _ended(columns.finished_at[done], duration, window)
+    return float(meets_each_limit(columns, slos)[done][ended].sum()) / seconds
+
+
+def _ended(ends: NDArray[np.float64], duration: float, window: Window | None) -> tuple[NDArray[np.bool_], float]:
     """Return what counts for rates, and its time: what ended within the window; everything where nothing did."""
     if window is not None:
-        ends = np.array([record.finished_at for record in done])
         ended = (ends > window.start) & (ends <= window.end)
         if ended.any():
             return ended, window.end - window.start
-    return np.ones(len(done), dtype=np.bool_), max(result.duration, 1e-9)
+    return np.ones(len(ends), dtype=np.bool_), max(duration, 1e-9)
 
 
 def _users(records: Records, arrivals: Arrivals) -> tuple[float, int]:

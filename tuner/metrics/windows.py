@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuner.domain.arrivals import Arrivals, ClosedLoop
-from tuner.domain.load import Outcome, RequestRecord
+from tuner.domain.load import RequestRecord
+from tuner.metrics.columns import Columns
+from tuner.metrics.distributions import quantile
 
 _FILLING = 1.2
 """The system is taken as filled after this many times what nine in ten of the earliest requests took."""
+_MOST_ANSWERS = 0.9
 _EARLIEST = 0.2
 """The share of requests that tells how long it took."""
 _MOST = 0.25
@@ -37,21 +40,22 @@ class Window:
         return (starts >= self.start) & (starts <= self.end)
 
 
-def steady_window(records: Sequence[RequestRecord], arrivals: Arrivals) -> Window:
+def steady_window(records: Sequence[RequestRecord] | Columns, arrivals: Arrivals) -> Window:
     """Return the steady window by intended start; empty records give an empty window at 0."""
-    starts = np.array([record.scheduled_at for record in records], dtype=np.float64)
+    columns = records if isinstance(records, Columns) else Columns.of(records)
+    starts = columns.scheduled_at
     known = np.sort(starts[~np.isnan(starts)])
     if not known.size:
         return Window(0.0, 0.0)
     if isinstance(arrivals, ClosedLoop):
         return Window(float(known[min(arrivals.concurrency, known.size) - 1]), float(known[-1]))
     first, last = float(known[0]), float(known[-1])
-    return Window(first + min(filling_time(records), _MOST * (last - first)), last)
+    return Window(first + min(filling_time(columns), _MOST * (last - first)), last)
 
 
-def filling_time(records: Sequence[RequestRecord]) -> float:
+def filling_time(columns: Columns) -> float:
     """Return how long a system that started empty takes to fill up: a little more than its earliest answers took."""
-    order = sorted((record.scheduled_at, number) for number, record in enumerate(records))
-    earliest = [records[number] for _, number in order[: int(_EARLIEST * len(records))]]
-    took = [record.finished_at - record.scheduled_at for record in earliest if record.outcome is Outcome.OK]
-    return _FILLING * float(np.percentile(took, 90)) if took else 0.0
+    earliest = np.argsort(columns.scheduled_at, kind="stable")[: int(_EARLIEST * len(columns))]
+    done = earliest[columns.ok[earliest]]
+    took = columns.finished_at[done] - columns.scheduled_at[done]
+    return _FILLING * quantile(took, _MOST_ANSWERS) if took.size else 0.0

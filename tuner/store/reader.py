@@ -5,7 +5,8 @@ Loads neither Alembic nor Optuna. Results never pass over token times: those are
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
+from itertools import chain
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from tuner.store import rows
 from tuner.store.engine import OpenDatabase, database_errors, fetch, reading_engine
 from tuner.store.location import DatabaseLocation
 from tuner.store.preflight import check_database
-from tuner.store.records_codec import decode_records
+from tuner.store.records_codec import RecordColumns, decode_columns, decode_records
 from tuner.store.schema import (
     benches,
     launches,
@@ -35,6 +36,8 @@ from tuner.store.schema import (
 )
 
 _T = TypeVar("_T")
+_AT_ONCE = 500
+"""So many load points are asked for in one query."""
 
 
 def open_reader(location: DatabaseLocation) -> "Reader":
@@ -82,6 +85,24 @@ class Reader(OpenDatabase):
         """Return the raw records of a trial's load point; empty when there is none or they were pruned."""
         return self._decoded(request_records, trial_id, index, decode_records) or ()
 
+    def record_columns(self, trial_ids: Sequence[int]) -> Generator[tuple[int, int, RecordColumns]]:
+        """Yield the raw records of trials as columns, trial by trial, and a trial's load points in order.
+
+        Load points without records, because those were pruned, are left out. Never more than a few hundred load points
+        are held at a time.
+
+        Yields:
+            A trial's id, a load point's index, and its records.
+        """
+        with self._snapshot() as connection:
+            found = sorted(chain.from_iterable(_point_keys(connection, some) for some in _chunks(trial_ids)))
+            for some in _chunks(found):
+                query = sa.select(request_records).where(request_records.c.load_point_id.in_([key for *_, key in some]))
+                data = {row["load_point_id"]: row["data"] for row in fetch(connection, query)}
+                for trial_id, index, key in some:
+                    if key in data:
+                        yield trial_id, index, self._whole(data[key], trial_id, index, decode_columns)
+
     def scrapes(self, trial_id: int, index: int) -> tuple[Scrape, ...]:
         """Return the scrapes of a trial's load point; empty when there is none or they were pruned."""
         return self._decoded(scrapes, trial_id, index, rows.decode_scrapes) or ()
@@ -101,8 +122,11 @@ class Reader(OpenDatabase):
         point = (load_points.c.trial_id == trial_id) & (load_points.c.point_index == index)
         with self._snapshot() as connection:
             data = connection.scalar(sa.select(table.c.data).join(load_points).where(point))
+        return None if data is None else self._whole(data, trial_id, index, decode)
+
+    def _whole(self, data: bytes, trial_id: int, index: int, decode: Callable[[bytes], _T]) -> _T:
         try:
-            return None if data is None else decode(data)
+            return decode(data)
         except ValueError as error:
             where = f"{self.location.display}, trial id {trial_id}, load point {index}"
             raise SurroundingsError(str(error), where=where, advice="Restore a copy of the file.") from error
@@ -118,6 +142,18 @@ class Reader(OpenDatabase):
                 where=self.location.display,
                 advice="Read it with the version of the tuner that wrote it.",
             ) from error
+
+
+def _point_keys(connection: Connection, trial_ids: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Return trial id, index and key of all load points of trials."""
+    columns = (load_points.c.trial_id, load_points.c.point_index, load_points.c.load_point_id)
+    query = sa.select(*columns).where(load_points.c.trial_id.in_(trial_ids))
+    return [(trial_id, index, key) for trial_id, index, key in connection.execute(query)]
+
+
+def _chunks(items: Sequence[_T]) -> Generator[Sequence[_T]]:
+    for start in range(0, len(items), _AT_ONCE):
+        yield items[start : start + _AT_ONCE]
 
 
 def _trials(connection: Connection, chosen: ColumnElement[bool], *, with_load_points: bool) -> tuple[Trial, ...]:
@@ -143,6 +179,8 @@ def _by_trial(
     connection: Connection, table: Table, chosen: ColumnElement[bool], order: ColumnElement[int]
 ) -> Mapping[int, list[rows.Row]]:
     found: dict[int, list[rows.Row]] = defaultdict(list)
-    for row in fetch(connection, sa.select(table).join(trials).where(chosen).order_by(order)):
+    there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+    columns = [column for column in table.columns if column.name in there]
+    for row in fetch(connection, sa.select(*columns).join(trials).where(chosen).order_by(order)):
         found[row["trial_id"]].append(row)
     return found

@@ -9,7 +9,7 @@ to nothing.
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -24,7 +24,11 @@ _WIDTH = 8
 _LONGEST = 2**52 / _MICROSECONDS
 """Seconds. Beyond, a double no longer holds whole microseconds."""
 
+_COLUMNS, _EVENT_COLUMNS = 15, 2
+"""How many columns there are of requests and of events."""
+
 Ints = NDArray[np.int64]
+Seconds = NDArray[np.float64]
 
 
 def encode_records(records: Sequence[RequestRecord]) -> bytes:
@@ -57,8 +61,58 @@ def encode_records(records: Sequence[RequestRecord]) -> bytes:
     return bytes([_VERSION]) + zlib.compress(body)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordColumns:
+    """The records of one load point as columns, shape (requests,) but for the events'. Times are seconds or NaN."""
+
+    scheduled_at: Seconds
+    sent_at: Seconds
+    finished_at: Seconds
+    event_counts: Ints
+    event_times: Seconds
+    """Of all requests, one's after the other's, shape (events,)."""
+    input_tokens: Ints
+    output_tokens: Ints
+    requested_tokens: Ints
+    session: Ints
+    step: Ints
+    outcomes: "Coded"
+    errors: "Coded"
+    labels: "Coded"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coded:
+    """A column of few distinct texts: each request's position among them."""
+
+    texts: tuple[str, ...]
+    codes: Ints
+
+    def are(self, text: str) -> NDArray[np.bool_]:
+        """Return which requests have this text."""
+        code = self.texts.index(text) if text in self.texts else -1
+        return np.equal(self.codes, code, dtype=np.bool_)
+
+    def of(self, request: int) -> str:
+        """Return the text of one request."""
+        return self.texts[int(self.codes[request])]
+
+
 def decode_records(data: bytes) -> tuple[RequestRecord, ...]:
     """Return the records that `encode_records` stored.
+
+    Raises:
+        ValueError: bytes of another format, or damaged ones.
+    """
+    columns = decode_columns(data)
+    try:
+        return _records(columns)
+    except (ValueError, LookupError) as error:
+        raise ValueError(f"damaged request records: {error}") from error
+
+
+def decode_columns(data: bytes) -> RecordColumns:
+    """Return the records that `encode_records` stored as columns, without an object for each.
 
     Raises:
         ValueError: bytes of another format, or damaged ones.
@@ -71,31 +125,62 @@ def decode_records(data: bytes) -> tuple[RequestRecord, ...]:
         raise ValueError(f"damaged request records: {error}") from error
 
 
-def _decode(body: bytes) -> tuple[RequestRecord, ...]:
-    start = 4 + int.from_bytes(body[:4], "little")
-    header = json.loads(body[4:start])
-    requests, events = header["requests"], header["events"]
-    columns = _columns(body[start:], [requests] * 15 + [events] * 2)
-    outcome, error, inputs, outputs, requested, session, step, label, lengths = (next(columns) for _ in range(9))
-    scheduled, sent, finished, event_times = _times(columns, lengths)
-    ends = np.cumsum(lengths).tolist()
+def _records(columns: RecordColumns) -> tuple[RequestRecord, ...]:
+    scheduled, sent, finished = (
+        times.tolist() for times in (columns.scheduled_at, columns.sent_at, columns.finished_at)
+    )
+    events, counts = columns.event_times.tolist(), columns.event_counts
+    ends = np.cumsum(counts).tolist()
     return tuple(
         RequestRecord(
             scheduled_at=scheduled[i],
             sent_at=sent[i],
-            event_times=tuple(event_times[end - length : end]),
+            event_times=tuple(events[end - count : end]),
             finished_at=finished[i],
-            outcome=Outcome(header["outcomes"][outcome[i]]),
-            input_tokens=int(inputs[i]),
-            output_tokens=int(outputs[i]),
-            requested_tokens=int(requested[i]),
-            error=header["errors"][error[i]],
-            session=int(session[i]),
-            step=int(step[i]),
-            label=header["labels"][label[i]],
+            outcome=Outcome(columns.outcomes.of(i)),
+            input_tokens=int(columns.input_tokens[i]),
+            output_tokens=int(columns.output_tokens[i]),
+            requested_tokens=int(columns.requested_tokens[i]),
+            error=columns.errors.of(i),
+            session=int(columns.session[i]),
+            step=int(columns.step[i]),
+            label=columns.labels.of(i),
         )
-        for i, (end, length) in enumerate(zip(ends, lengths.tolist(), strict=True))
+        for i, (end, count) in enumerate(zip(ends, counts.tolist(), strict=True))
     )
+
+
+def _decode(body: bytes) -> RecordColumns:
+    start = 4 + int.from_bytes(body[:4], "little")
+    header = json.loads(body[4:start])
+    requests, events = header["requests"], header["events"]
+    if len(body) - start != (_COLUMNS * requests + _EVENT_COLUMNS * events) * _WIDTH:
+        raise ValueError("the columns do not add up")
+    columns = _unpack(body, start, requests, _COLUMNS)
+    event_columns = _unpack(body, start + _COLUMNS * requests * _WIDTH, events, _EVENT_COLUMNS)
+    outcome, error, inputs, outputs, requested, session, step, label, counts = columns[:9]
+    scheduled, sent, finished, event_times = _times(columns[9:], event_columns, counts)
+    return RecordColumns(
+        scheduled_at=scheduled,
+        sent_at=sent,
+        finished_at=finished,
+        event_counts=counts,
+        event_times=event_times,
+        input_tokens=inputs,
+        output_tokens=outputs,
+        requested_tokens=requested,
+        session=session,
+        step=step,
+        outcomes=_coded_of(header["outcomes"], outcome),
+        errors=_coded_of(header["errors"], error),
+        labels=_coded_of(header["labels"], label),
+    )
+
+
+def _coded_of(texts: Sequence[str], codes: Ints) -> Coded:
+    if codes.size and (codes.min() < 0 or codes.max() >= len(texts)):
+        raise ValueError("a text is missing")
+    return Coded(tuple(texts), codes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +199,8 @@ class _Times:
             raise ValueError("a request record holds a time that is infinite or longer than a century")
         return cls(np.rint(known * _MICROSECONDS).astype(np.int64), absent.astype(np.int64))
 
-    def seconds(self) -> list[float]:
-        return np.where(self.absent != 0, np.nan, self.ticks / _MICROSECONDS).tolist()
+    def seconds(self) -> Seconds:
+        return np.where(self.absent != 0, np.nan, self.ticks / _MICROSECONDS)
 
 
 def _time_columns(records: Sequence[RequestRecord], lengths: Ints, events: _Times) -> list[Ints]:
@@ -137,18 +222,19 @@ def _time_columns(records: Sequence[RequestRecord], lengths: Ints, events: _Time
     ]
 
 
-def _times(columns: Iterator[Ints], lengths: Ints) -> tuple[list[float], list[float], list[float], list[float]]:
-    scheduled = _Times(np.cumsum(next(columns)), next(columns))
-    sent = _Times(scheduled.ticks + next(columns), next(columns))
-    finished = _Times(sent.ticks + next(columns), next(columns))
-    gaps, absent = next(columns), next(columns)
+def _times(columns: Ints, events: Ints, lengths: Ints) -> tuple[Seconds, Seconds, Seconds, Seconds]:
+    """Return when requests were scheduled, sent and finished, and when events came."""
+    scheduled = _Times(np.cumsum(columns[0]), columns[1])
+    sent = _Times(scheduled.ticks + columns[2], columns[3])
+    finished = _Times(sent.ticks + columns[4], columns[5])
+    gaps, absent = events
     if lengths.sum() != len(gaps):
         raise ValueError("the events do not add up")
     running = np.cumsum(gaps)
     first, has_events = _first_events(lengths)
     shift = sent.ticks[has_events] - (running[first] - gaps[first])
-    events = _Times(running + np.repeat(shift, lengths[has_events]), absent)
-    return scheduled.seconds(), sent.seconds(), finished.seconds(), events.seconds()
+    came = _Times(running + np.repeat(shift, lengths[has_events]), absent)
+    return scheduled.seconds(), sent.seconds(), finished.seconds(), came.seconds()
 
 
 def _first_events(lengths: Ints) -> tuple[Ints, NDArray[np.bool_]]:
@@ -172,12 +258,8 @@ def _pack(column: Ints) -> bytes:
     return zigzag.view(np.uint8).reshape(-1, _WIDTH).T.tobytes()
 
 
-def _columns(data: bytes, lengths: Sequence[int]) -> Iterator[Ints]:
-    if len(data) != sum(lengths) * _WIDTH:
-        raise ValueError("the columns do not add up")
-    offset = 0
-    for length in lengths:
-        planes = np.frombuffer(data, np.uint8, length * _WIDTH, offset).reshape(_WIDTH, -1)
-        zigzag = np.ascontiguousarray(planes.T).view("<u8").reshape(-1)
-        yield (zigzag >> 1).astype(np.int64) ^ -(zigzag & 1).astype(np.int64)
-        offset += length * _WIDTH
+def _unpack(data: bytes, start: int, length: int, columns: int) -> Ints:
+    """Return columns of one length that lie one after the other, shape (columns, length)."""
+    planes = np.frombuffer(data, np.uint8, columns * length * _WIDTH, start).reshape(columns, _WIDTH, length)
+    zigzag = np.ascontiguousarray(planes.transpose(0, 2, 1)).view("<u8").reshape(columns, length)
+    return (zigzag >> np.uint64(1)).astype(np.int64) ^ -(zigzag & np.uint64(1)).astype(np.int64)

@@ -46,7 +46,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def show(database: Path, *options: str) -> str:
-    command = [sys.executable, "-m", "tuner", "show", "0", "--db", str(database), *options]
+    return tuner(database, "show", "0", *options)
+
+
+def tuner(database: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "tuner", *arguments, "--db", str(database)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -64,6 +68,12 @@ def test_json_tells_the_same(database: Path):
     kinds = [told["kind"] for told in shown["explanations"][0]["explanations"]]
     assert kinds == ["thermally_throttled"]
     assert shown["load_points"][0]["machine"]["gpus"][0]["temperature_max_c"] == 92.0
+
+
+def test_what_a_hot_card_measured_is_marked_where_it_is_listed(database: Path):
+    assert "2 req/s · GPU throttled" in show(database)
+    assert "measured · GPU throttled" in tuner(database, "trials")
+    assert json.loads(show(database, "--json"))["load_points"][0]["thermally_throttled"] is True
 
 
 def test_showing_a_trial_imports_nothing_heavy(database: Path):

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tuner.domain.slo import Percentile
-from tuner.metrics.distributions import NEEDED, distribution
+from tuner.metrics.distributions import NEEDED, distribution, quantile
 
 
 @pytest.mark.parametrize("percentile", list(Percentile))
@@ -29,3 +31,8 @@ def test_values_that_are_not_known_are_left_out():
 
 def test_459_values_are_the_fewest_whose_largest_exceeds_the_true_p99_with_99_percent_confidence():
     assert 0.99 ** NEEDED[Percentile.P99] < 0.01 <= 0.99 ** (NEEDED[Percentile.P99] - 1)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=60), st.sampled_from([0.05, 0.5, 0.9, 0.95, 0.99]))
+def test_a_quantile_is_numpys(values: list[float], share: float):
+    assert quantile(np.array(values), share) == np.quantile(values, share)

@@ -147,3 +147,13 @@ def test_a_value_of_another_version_is_named(night: Night, location: DatabaseLoc
         connection.exec_driver_sql("UPDATE tuner_studies SET spec = ?", (unknown,))
     with open_reader(location) as reader, pytest.raises(InputError, match="StudySpec that this version"):
         reader.studies()
+
+
+@pytest.mark.usefixtures("filled")
+def test_records_come_as_columns_trial_by_trial(location: DatabaseLocation, records: Sequence[RequestRecord]):
+    with open_reader(location) as reader:
+        found = list(reader.record_columns([101, 100, 999]))
+        assert list(reader.record_columns([])) == []
+    assert [(trial_id, index) for trial_id, index, _ in found] == [(100, 0), (100, 1)]
+    for _, index, columns in found:
+        assert columns.finished_at.tolist() == [record.finished_at for record in records[: index + 2]]

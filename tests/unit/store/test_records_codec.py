@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuner.domain.load import Outcome, RequestRecord
-from tuner.store.records_codec import decode_records, encode_records
+from tuner.store.records_codec import decode_columns, decode_records, encode_records
 
 NEVER = math.nan
 
@@ -88,3 +88,15 @@ def test_truncated_bytes_are_refused(cut: int):
 def test_bytes_of_chance_are_refused_in_words(body: bytes):
     with pytest.raises(ValueError, match="damaged request records"):
         decode_records(b"\x01" + zlib.compress(body))
+
+
+@given(st.lists(records, max_size=12))
+def test_columns_hold_what_the_records_hold(given_records: list[RequestRecord]):
+    columns = decode_columns(encode_records(given_records))
+    assert repr(columns.scheduled_at.tolist()) == repr([record.scheduled_at for record in given_records])
+    assert repr(columns.finished_at.tolist()) == repr([record.finished_at for record in given_records])
+    assert repr(columns.event_times.tolist()) == repr([time for one in given_records for time in one.event_times])
+    assert columns.event_counts.tolist() == [len(record.event_times) for record in given_records]
+    for outcome in Outcome:
+        assert columns.outcomes.are(outcome).tolist() == [record.outcome is outcome for record in given_records]
+    assert [columns.errors.of(n) for n in range(len(given_records))] == [record.error for record in given_records]
