@@ -120,6 +120,9 @@ def run() -> None:
             wrap(owner, name, steps, ledger)
     watch_statements(steps)
     sys.argv = ["tuner", *sys.argv[3:]]
+    # Whoever runs the tests in the background, or under nohup, has the tuner ignore these.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
         main()
     finally:

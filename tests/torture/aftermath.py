@@ -13,18 +13,24 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
+import psutil
 
 from tuner.domain.trial import Trial, TrialState
 from tuner.store.location import DatabaseLocation
 from tuner.store.reader import open_reader
 
 GONE_WITHIN_S = 10.0
+"""Seconds that anything of a study may outlive its tuner."""
+_RECENT = 3
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # the kernel's own place
 _MAPPED = re.compile(r"shared memory (\S+)")
+_SHARED = re.compile(r" (/dev/shm/\S+)$", re.MULTILINE)
+"""A line of /proc/PID/maps; what was removed already ends with `(deleted)`."""
 
 
 def processes(directory: Path) -> list[int]:
@@ -37,6 +43,27 @@ def processes(directory: Path) -> list[int]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What processes held that does not go with them by itself: shared memory, and ports somebody may still serve."""
+
+    memory: frozenset[Path] = frozenset()
+    ports: frozenset[int] = frozenset()
+
+
+def held(directory: Path) -> Held:
+    """Return what the processes that work in a directory map below /dev/shm, and the TCP ports they listen on."""
+    memory: set[Path] = set()
+    listening: set[int] = set()
+    for pid in processes(directory):
+        with suppress(OSError):
+            memory |= {Path(path) for path in _SHARED.findall(Path(f"/proc/{pid}/maps").read_text())}
+        with suppress(psutil.Error):
+            connections = psutil.Process(pid).net_connections("tcp")
+            listening |= {each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN}
+    return Held(frozenset(memory), frozenset(listening))
+
+
 def seconds_until_gone(directory: Path, *, at_most: float = 4 * GONE_WITHIN_S) -> float:
     """Wait until no process works in a directory; return the seconds, `at_most` where some never went."""
     began = time.monotonic()
@@ -45,15 +72,15 @@ def seconds_until_gone(directory: Path, *, at_most: float = 4 * GONE_WITHIN_S) -
     return time.monotonic() - began
 
 
-def leftovers(directory: Path) -> Iterator[str]:
-    """Yield what is left of a study that no process should work on any more."""
+def leftovers(directory: Path, before: Held | None = None) -> Iterator[str]:
+    """Yield what is left of a study that no process should work on any more, and of what it held before."""
+    before = before or Held()
     for pid in processes(directory):
         yield f"orphans: {pid} {title(pid)[:80]}"
-    for log in directory.glob(".tuner/logs/**/*.log"):
-        for name in _MAPPED.findall(log.read_text(errors="replace")):
-            if (memory := _SHARED_MEMORY / name).exists():
-                yield f"shm: {memory.stat().st_size} bytes in {memory}"
-    for port in ports(directory):
+    for memory in sorted(before.memory | _logged_memory(directory)):
+        with suppress(FileNotFoundError):
+            yield f"shm: {memory.stat().st_size} bytes in {memory}"
+    for port in sorted(before.ports | ports(directory)):
         with socket.socket() as client:
             if client.connect_ex(("127.0.0.1", port)) == 0:
                 yield f"ports: {port} listens"
@@ -65,11 +92,17 @@ def leftovers(directory: Path) -> Iterator[str]:
                 yield f"locks: {lock} is held"
 
 
+def _logged_memory(directory: Path) -> set[Path]:
+    """Return the shared memory that the fake engine's launches told of."""
+    logs = directory.glob(".tuner/logs/**/*.log")
+    return {_SHARED_MEMORY / name for log in logs for name in _MAPPED.findall(log.read_text(errors="replace"))}
+
+
 def ports(directory: Path) -> set[int]:
-    """Return the ports of the fake engine's launches."""
+    """Return the ports of the fake engine's last launches: older ones are the system's to give to others again."""
     launched = directory / "launched"
     lines = launched.read_text().splitlines() if launched.exists() else []
-    words = [word for line in lines for word in json.loads(line)]
+    words = [word for line in lines[-_RECENT:] for word in json.loads(line)]
     return {int(word.removeprefix("--port=")) for word in words if word.startswith("--port=")}
 
 

@@ -14,8 +14,10 @@ from typing import Any
 
 from tests.fakes.workbench import FAKE_VLLM, ROOT, RunningTuner, Workbench
 from tests.torture import aftermath
+from tuner.space.yaml_file import read_yaml
 
 NAME = "night"
+QUICKSTART = ROOT / "scripts" / "quickstart.yaml"
 CRASHING_TUNER = ROOT / "tests" / "fakes" / "crashing_tuner.py"
 QUICK_LOAD: dict[str, Any] = {
     "highest": 1,
@@ -72,6 +74,13 @@ class Bed:
             sections["search_space"] = "quickstart"
         return self.bench.study(name=NAME, **sections | changes)
 
+    def quickstart(self, *, trials: int) -> Path:
+        """Write the study of scripts/quickstart, on this bed's model and interpreter, with a budget of its own."""
+        data = dict(read_yaml(QUICKSTART))
+        engine = data["engine"] | {"vllm_python": str(self.bench.vllm_python), "env": _OFFLINE}
+        data |= {"study": NAME, "model": "tiny", "engine": engine, "budget": {"trials": trials}}
+        return self.bench.study(name=NAME, **data)
+
     def start(
         self, *arguments: str | Path, fatal_step: int = 0, prefix: Sequence[str] = (), env: Mapping[str, str] = {}
     ) -> RunningTuner:
@@ -96,13 +105,18 @@ class Bed:
         code = running.wait()
         return code, "".join(running.lines)
 
-    def kill_after(self, seconds: float, *arguments: str | Path) -> float:
-        """Start a command, kill it so many seconds later, and return how long its processes outlived it."""
+    def kill_after(self, seconds: float, *arguments: str | Path) -> tuple[float, aftermath.Held]:
+        """Start a command and kill it so many seconds later.
+
+        Returns:
+            The seconds that its processes outlived it, and what they held when it was killed.
+        """
         running = self.start(*arguments)
         time.sleep(seconds)
+        held = aftermath.held(self.directory)
         running.signal(signal.SIGKILL)
         running.wait()
-        return self.cleanup_seconds()
+        return self.cleanup_seconds(), held
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a tuner under test: turns on the device are not shared with other beds."""

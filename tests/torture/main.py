@@ -6,13 +6,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.torture import hostile, kills, parts, power, soak, surroundings
 from tests.torture.report import HEAD, Row
 
 JUMPS_S = (86_400.0, -86_400.0, 3_600.0, -3_600.0)
-DISKS_KIB = (128, 192, 256, 320, 384, 512, 768)
+DISKS_KIB = (128, 160, 192, 256, 320, 384, 512)
 LOCKED_S = 30.0
 
 Run = Callable[[Path, int], Row]
@@ -50,27 +51,35 @@ ROWS: dict[str, tuple[int, Run]] = {
 }
 """Row of reliability, count of its long form, and what runs it. Row 2's count of 0 is every step."""
 
+REAL_ROWS: dict[str, tuple[int, Callable[..., Row]]] = {
+    "1": (20, kills.the_quickstart),
+    "3": (18, partial(parts.broken, signals=(signal.SIGKILL,))),
+    "4": (9, partial(parts.broken, signals=(signal.SIGSTOP,))),
+    "19": (15, kills.by_signals),
+}
+"""The same for rows that run on a real engine; each takes `vllm_python` too."""
+
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/torture", description=__doc__)
     parser.add_argument("--rows", help=f"which, separated by commas: {','.join(ROWS)} (all of them without it)")
     parser.add_argument("--count", type=int, help="runs of each row, instead of its own count")
-    parser.add_argument("--vllm-python", type=Path, help="break this real vLLM instead: rows 3 and 4")
+    parser.add_argument("--vllm-python", type=Path, help=f"on this real vLLM: rows {','.join(REAL_ROWS)}")
     return parser.parse_args(words)
 
 
 def main(words: Sequence[str]) -> int:
     """Run the rows and print the table; return the exit code."""
     arguments = _arguments(words)
-    chosen = arguments.rows.split(",") if arguments.rows else ["3", "4"] if arguments.vllm_python else list(ROWS)
+    chosen = arguments.rows.split(",") if arguments.rows else list(REAL_ROWS if arguments.vllm_python else ROWS)
     rows: list[Row] = []
     _say(HEAD)
     for name in chosen:
-        count, run = ROWS[name]
+        count, run = _row(name, arguments.vllm_python)
         count = count if arguments.count is None else arguments.count
         with tempfile.TemporaryDirectory(prefix="torture-", ignore_cleanup_errors=True) as directory:
             began = time.monotonic()
-            rows.append(_run(name, run, Path(directory), count, arguments.vllm_python))
+            rows.append(run(Path(directory), count))
             _say(rows[-1].line())
             sys.stderr.write(f"row {name}: {time.monotonic() - began:.0f} s\n")
     for row in rows:
@@ -79,11 +88,12 @@ def main(words: Sequence[str]) -> int:
     return 1 if any(row.violations for row in rows) else 0
 
 
-def _run(name: str, run: Run, directory: Path, count: int, vllm_python: Path | None) -> Row:
+def _row(name: str, vllm_python: Path | None) -> tuple[int, Run]:
+    """Return a row's count, and what runs it on the engine that was asked for."""
     if vllm_python is None:
-        return run(directory, count)
-    signals = {"3": (signal.SIGKILL,), "4": (signal.SIGSTOP,)}[name]
-    return parts.broken(directory, count, signals=signals, vllm_python=vllm_python.absolute())
+        return ROWS[name]
+    count, run = REAL_ROWS[name]
+    return count, partial(run, vllm_python=vllm_python.absolute())
 
 
 if __name__ == "__main__":
