@@ -1,31 +1,29 @@
 """`tuner best`: the configuration that sustains a target rate with headroom, at the best latency.
 
-Owns the choice and its words. What a contender's capacity is under the SLOs asked for is handed in; nothing is
-measured, interpolated or assumed here.
+Owns the answer: the choice with its interval, what ties with it, what it gains, why it is named, whether that is
+confirmed. What a contender's capacity is under the SLOs asked for is handed in; nothing is measured here.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from tuner.analysis.confirmation import Confirmation, Repeated, before, verdict_on
+from tuner.analysis.contender import Contender, baseline_of, limit_share
 from tuner.analysis.figures import point_at
+from tuner.analysis.gain import Expected, Gain, expected, gain
+from tuner.analysis.reasons import why
+from tuner.analysis.ties import race
+from tuner.analysis.undecided import Undecided
 from tuner.domain.base import Frozen
 from tuner.domain.flags import Flags, FlagValue, serve_command
 from tuner.domain.measurement import Capacity, LoadPoint
 from tuner.domain.slo import Slo
-from tuner.domain.trial import Trial, TrialRole
+from tuner.domain.trial import TrialRole
+
+__all__ = ["Answer", "Candidate", "Contender", "PointFigures", "answer", "choose", "limit_share", "point_figures"]
 
 _ROUNDING = 1 + 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """A measured trial, judged by the SLOs that were asked for."""
-
-    trial: Trial
-    capacity: Capacity
-    points: tuple[LoadPoint, ...]
-    """Its load points, with summaries judged by these SLOs."""
 
 
 class PointFigures(Frozen):
@@ -69,6 +67,8 @@ class Candidate(Frozen):
     at_target: PointFigures | None
     """The load point that speaks for the target rate: at it, or the nearest measured above."""
     load_points: tuple[PointFigures, ...]
+    undecided: Undecided | None = None
+    """What the measured rates leave open of its capacity, and the load point that would tell."""
 
 
 class Answer(Frozen):
@@ -97,13 +97,26 @@ class Answer(Frozen):
     """What the user named, for comparison."""
     contenders: int
     """How many measured configurations the choice was made from."""
+    clear_winner: bool
+    """No other configuration can be taken for as good."""
+    ties: tuple[int, ...]
+    """Trials that can't be told apart within noise, the named one included; empty where it is the clear winner."""
+    expected: Expected | None
+    """What another launch should sustain, the winner's curse taken out; None where its capacity has an open end."""
+    gain: Gain | None
+    """Its capacity over that of vLLM's defaults; None where those were not measured."""
+    why: tuple[str, str]
+    """Two sentences: which limit binds, and what the others lost."""
+    confirmed: Confirmation
+    """Whether fresh launches of it and of the defaults say the same."""
 
 
 def choose(contenders: Sequence[Contender], target_rps: float, headroom: float, slos: Sequence[Slo]) -> Contender:
-    """Return the best contender for a target rate.
+    """Return the contender to name for a target rate.
 
     Among those that sustain target times headroom, the one that uses the smallest share of its tightest SLO at the
-    target rate; where none does, the one with the highest capacity. Equals are told apart by fewer flags, then age.
+    target rate; where none does, the one with the highest capacity. Of those that measured about as well, the one with
+    the fewest flags (`tuner.analysis.ties`).
 
     Args:
         contenders: At least one.
@@ -111,23 +124,8 @@ def choose(contenders: Sequence[Contender], target_rps: float, headroom: float, 
         headroom: How many times the target rate must be sustained.
         slos: What `Contender.capacity` was judged by.
     """
-    needed = target_rps * headroom
-    sustaining = [one for one in contenders if one.capacity.rps * _ROUNDING >= needed]
-    if sustaining:
-        return min(sustaining, key=lambda one: (limit_share(one, target_rps, slos), *_simplicity(one)))
-    return min(contenders, key=lambda one: (-one.capacity.rps, limit_share(one, target_rps, slos), *_simplicity(one)))
-
-
-def limit_share(contender: Contender, rate: float, slos: Sequence[Slo]) -> float:
-    """Return the largest share of an SLO's limit in use at a rate: 0.8 is 80 % of the tightest limit.
-
-    Infinity where a figure is missing.
-    """
-    point = point_at(contender.points, rate)
-    if point is None:
-        return math.inf
-    values = [(point.summary.latency(slo.latency).statistic(slo.percentile), slo.limit) for slo in slos]
-    return max((math.inf if value is None else value / limit for value, limit in values), default=0.0)
+    run = race(contenders, target_rps, headroom, slos)
+    return run.contenders[run.named]
 
 
 def answer(
@@ -151,10 +149,19 @@ def answer(
         headroom: How many times the target rate must be sustained.
         slos: What the contenders were judged by.
     """
-    chosen = choose(contenders, target_rps, headroom, slos)
-    shown = {one.trial.number: _candidate(one, model, base_flags, target_rps) for one in contenders}
-    best = shown[chosen.trial.number]
-    capacity = chosen.capacity.rps
+    run = race(contenders, target_rps, headroom, slos)
+    confirmed = verdict_on(run, before(run, target_rps, headroom, slos))
+    repeated = {one.trial: one for one in confirmed.repeated}
+    capacities = {place: _capacity(run.contenders[place], repeated) for place in run.among}
+    shown = {
+        one.trial.number: _candidate(one, capacities.get(place, one.capacity), model, base_flags, target_rps)
+        for place, one in enumerate(contenders)
+        if place == run.named or one.trial.role in {TrialRole.BASELINE, TrialRole.CANDIDATE}
+    }
+    best, capacity = shown[contenders[run.named].trial.number], capacities[run.named]
+    defaults = baseline_of(contenders)
+    ties = tuple(sorted(contenders[place].trial.number for place in run.tied)) if len(run.tied) > 1 else ()
+    place = run.among.index(run.named)
     return Answer(
         study=study,
         target_rps=target_rps,
@@ -163,17 +170,38 @@ def answer(
         trial=best.trial,
         flags=best.flags,
         command=best.command,
-        capacity_rps=capacity,
-        capacity_lower_rps=chosen.capacity.lower_rps,
-        capacity_upper_rps=chosen.capacity.upper_rps,
+        capacity_rps=capacity.rps,
+        capacity_lower_rps=capacity.lower_rps,
+        capacity_upper_rps=capacity.upper_rps,
         headroom=best.headroom,
-        slo_met=capacity * _ROUNDING >= target_rps,
-        sustained=capacity * _ROUNDING >= target_rps * headroom,
-        replicas=math.ceil(target_rps * headroom / capacity / _ROUNDING) if capacity > 0 else None,
+        slo_met=capacity.rps * _ROUNDING >= target_rps,
+        sustained=capacity.rps * _ROUNDING >= target_rps * headroom,
+        replicas=math.ceil(target_rps * headroom / capacity.rps / _ROUNDING) if capacity.rps > 0 else None,
         best=best,
-        baseline=next((shown[one.trial.number] for one in contenders if one.trial.role is TrialRole.BASELINE), None),
-        candidates=tuple(shown[one.trial.number] for one in contenders if one.trial.role is TrialRole.CANDIDATE),
+        baseline=shown[defaults.trial.number] if defaults else None,
+        candidates=tuple(one for one in shown.values() if one.role is TrialRole.CANDIDATE),
         contenders=len(contenders),
+        clear_winner=not ties and capacity.rps > 0,
+        ties=ties,
+        expected=expected(run.found, place),
+        gain=gain(run.found, place, run.among.index(contenders.index(defaults))) if defaults else None,
+        why=why(run, capacities, target_rps=target_rps, slos=slos),
+        confirmed=confirmed,
+    )
+
+
+def _capacity(one: Contender, repeated: dict[int, Repeated]) -> Capacity:
+    """Return a contender's capacity as it is told: that of its repeated launches, where they count."""
+    again = repeated.get(one.trial.number)
+    if again is None:
+        return one.capacity
+    limits = Counter(capacity.limited_by for capacity in one.repeats)
+    return Capacity(
+        rps=again.rps,
+        lower_rps=again.lower_rps,
+        upper_rps=again.upper_rps,
+        limited_by=limits.most_common(1)[0][0],
+        note=f"of {again.launches} fresh launches",
     )
 
 
@@ -199,11 +227,7 @@ def point_figures(point: LoadPoint) -> PointFigures:
     )
 
 
-def _simplicity(contender: Contender) -> tuple[int, int]:
-    return len(contender.trial.flags), contender.trial.number
-
-
-def _candidate(contender: Contender, model: str, base_flags: Flags, target_rps: float) -> Candidate:
+def _candidate(contender: Contender, capacity: Capacity, model: str, base_flags: Flags, target_rps: float) -> Candidate:
     trial = contender.trial
     at_target = point_at(contender.points, target_rps)
     return Candidate(
@@ -211,12 +235,13 @@ def _candidate(contender: Contender, model: str, base_flags: Flags, target_rps: 
         role=trial.role,
         flags=trial.flags,
         command=serve_command(model, {**base_flags, **trial.flags}),
-        capacity_rps=contender.capacity.rps,
-        capacity_lower_rps=contender.capacity.lower_rps,
-        capacity_upper_rps=contender.capacity.upper_rps,
-        headroom=contender.capacity.rps / target_rps,
+        capacity_rps=capacity.rps,
+        capacity_lower_rps=capacity.lower_rps,
+        capacity_upper_rps=capacity.upper_rps,
+        headroom=capacity.rps / target_rps,
         at_target=point_figures(at_target) if at_target else None,
         load_points=tuple(point_figures(point) for point in contender.points),
+        undecided=contender.undecided,
     )
 
 

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from tuner.domain.measurement import Capacity, LoadPoint
+from tuner.domain.overview import AtRate, Overview, speaker
 from tuner.domain.slo import split_name
 from tuner.domain.study import CAPACITY
+from tuner.domain.trial import Purpose, Trial
 
 _AT_TARGET = ("goodput_rps", "output_tokens_per_s", "achieved_rps", "users_mean")
 THROUGHPUTS = (CAPACITY, *_AT_TARGET)
@@ -37,13 +39,9 @@ def point_at(points: Sequence[LoadPoint], rate: float) -> LoadPoint | None:
     A point above the rate is a bound from the safe side: latency rises with the rate. An invalid point speaks for none.
     """
     valid = (point for point in points if not point.summary.invalid)
-    rated = sorted(
-        ((offered, point) for point in valid if (offered := point.arrivals.offered_rps) is not None), key=lambda p: p[0]
-    )
-    above = [point for offered, point in rated if offered >= rate * (1 - 1e-9)]
-    if above:
-        return above[0]
-    return rated[-1][1] if rated else None
+    rated = ((offered, point) for point in valid if (offered := point.arrivals.offered_rps) is not None)
+    found = speaker(rated, rate, lambda pair: pair[0])
+    return None if found is None else found[1]
 
 
 def figure(name: str, capacity: Capacity | None, at_target: LoadPoint | None) -> float | None:
@@ -60,3 +58,34 @@ def figure(name: str, capacity: Capacity | None, at_target: LoadPoint | None) ->
         return float(getattr(at_target.summary, name))
     latency, percentile = split_name(name)
     return at_target.summary.latency(latency).statistic(percentile)
+
+
+def overview(trial: Trial, rate: float, names: Sequence[str]) -> Overview:
+    """Return a trial that was read whole at a glance.
+
+    Args:
+        trial: with its load points.
+        rate: requests per second.
+        names: figures of the load point that speaks for it.
+
+    Raises:
+        ValueError: no such figure.
+    """
+    point = point_at(trial.judged_points, rate)
+    offered = point.arrivals.offered_rps if point else None
+    spoken = None
+    if point is not None and offered is not None:
+        spoken = AtRate(offered, point.summary.slo_met, {name: figure(name, None, point) for name in names})
+    return Overview(
+        trial.id,
+        trial.number,
+        trial.role,
+        trial.state,
+        trial.flags,
+        trial.resolved,
+        trial.duplicate_of,
+        trial.failure_kind,
+        trial.capacity,
+        spoken,
+        frozenset(one.purpose for one in trial.launches if one.purpose is not Purpose.MEASURE),
+    )

@@ -3,31 +3,39 @@
 They read with SQL alone and import neither Optuna nor Alembic.
 """
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuner.cli.emitting import EmitOption, print_form, refuse_both
 from tuner.cli.options import DEFAULT_DATABASE, Database, Json, SloOptions, StudyOption, parse_slos
+from tuner.cli.stored import chosen_study, open_results
 from tuner.domain.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from tuner.domain.trial import Study
-    from tuner.store.reader import Reader
 
 _BEST_EXAMPLES = """Examples:
 
 tuner best --target-rps 10
 
 tuner best --target-rps 10 --slo ttft_p95=300ms --headroom 3 --json
+
+tuner best --target-rps 10 --emit kubernetes > vllm.k8s.yaml
+"""
+_SHOW_EXAMPLES = """Examples:
+
+tuner show 3
+
+tuner show 3 --slo ttft_p95=300ms
 """
 _PARETO_EXAMPLES = """Examples:
 
 tuner pareto
 
 tuner pareto --metric capacity_rps --metric ttft_p95 --metric tpot_p95
+
+tuner pareto --slo ttft_p95=300ms --slo tpot_p95=40ms
 """
 
 
@@ -36,7 +44,7 @@ def register(app: typer.Typer) -> None:
     app.command("best", epilog=_BEST_EXAMPLES)(best)
     app.command("studies", epilog="Example: tuner studies --db results.db")(studies)
     app.command("trials", epilog="Example: tuner trials --study quickstart")(trials)
-    app.command("show", epilog="Example: tuner show 3")(show)
+    app.command("show", epilog=_SHOW_EXAMPLES)(show)
     app.command("pareto", epilog=_PARETO_EXAMPLES)(pareto)
 
 
@@ -48,6 +56,7 @@ def best(
     ] = 2.0,
     study: StudyOption = None,
     db: Database = DEFAULT_DATABASE,
+    emit: EmitOption = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -60,16 +69,21 @@ def best(
     from tuner.cli.tables import print_answer
     from tuner.study.answer import best_answer
 
+    refuse_both(emit, as_json=as_json)
     slos = parse_slos(slo)
-    with _chosen(db, study) as (reader, chosen):
+    with chosen_study(db, study) as (reader, chosen):
+        measured = reader.trials(chosen.id)
         found = best_answer(
             chosen,
-            reader.trials(chosen.id),
+            measured,
             target_rps=target_rps,
             headroom=headroom,
             slos=slos or chosen.spec.slos,
+            records=reader,
         )
-    if as_json:
+    if emit is not None:
+        print_form(emit, chosen, measured, found)
+    elif as_json:
         print_json(found.model_dump(mode="json"))
     else:
         print_answer(stdout(), found, chosen)
@@ -77,15 +91,17 @@ def best(
 
 def studies(db: Database = DEFAULT_DATABASE, *, as_json: Json = False) -> None:
     """List the studies of a result file."""
-    from tuner.cli.console import print_json, stdout
-    from tuner.cli.records import study_record
-    from tuner.cli.tables import print_studies
-
-    with _reader(db) as reader:
-        found = [(each, reader.trials(each.id, load_points=False)) for each in reader.studies()]
+    with open_results(db) as reader:
+        found = [(each, reader.states(each.id)) for each in reader.studies()]
     if as_json:
-        print_json([study_record(each, its_trials) for each, its_trials in found])
+        from tuner.cli.console import print_json
+        from tuner.cli.records import study_record
+
+        print_json([study_record(each, states) for each, states in found])
     else:
+        from tuner.cli.console import stdout
+        from tuner.cli.tables import print_studies
+
         print_studies(stdout(), found)
 
 
@@ -99,38 +115,48 @@ def trials(
     as_json: Json = False,
 ) -> None:
     """List the trials of a study with their figures at the target rate."""
-    from tuner.cli.console import print_json, stdout
-    from tuner.cli.records import trial_record
-    from tuner.cli.tables import print_trials
+    with chosen_study(db, study) as (reader, chosen):
+        if as_json:
+            from tuner.cli.console import print_json
+            from tuner.cli.records import trial_record
 
-    with _chosen(db, study) as (reader, chosen):
-        found = reader.trials(chosen.id)
-    if as_json:
-        print_json([trial_record(chosen, trial) for trial in found])
-    else:
-        print_trials(stdout(), chosen, found, everything=everything)
+            print_json([trial_record(chosen, trial) for trial in reader.trials(chosen.id)])
+        else:
+            from tuner.cli.console import stdout
+            from tuner.cli.tables import print_trials
+            from tuner.study.listing import listing
+
+            print_trials(stdout(), chosen, listing(chosen, reader), everything=everything)
 
 
 def show(
     trial: Annotated[int, typer.Argument(help="The trial's number.", metavar="TRIAL")],
+    slo: SloOptions = None,
     study: StudyOption = None,
     db: Database = DEFAULT_DATABASE,
     *,
     as_json: Json = False,
 ) -> None:
-    """Show one trial whole: flags, launches, load points, server, client and machine, and why it is as it is."""
+    """Show one trial whole: flags, launches, load points, server, client and machine, and why it is as it is.
+
+    With --slo its goodput and capacity are those under other SLOs than the study's, from the stored request records.
+    """
     from tuner.cli.console import print_json, stdout
     from tuner.cli.records import trial_record
     from tuner.cli.trial_view import print_trial
+    from tuner.study.rejudge import rejudged, under
 
-    with _chosen(db, study) as (reader, chosen):
+    slos = parse_slos(slo)
+    with chosen_study(db, study) as (reader, chosen):
         found = reader.trial(chosen.id, trial)
-    if found is None:
-        raise InputError(f"study {chosen.name} has no trial {trial}", advice="`tuner trials --all` lists them")
+        if found is None:
+            raise InputError(f"study {chosen.name} has no trial {trial}", advice="`tuner trials --all` lists them")
+        asked = under(chosen, slos or chosen.spec.slos)
+        (shown,) = rejudged([found], chosen.spec, asked.spec.slos, reader)
     if as_json:
-        print_json(trial_record(chosen, found))
+        print_json(trial_record(asked, shown.trial, shown.undecided))
     else:
-        print_trial(stdout(), chosen, found)
+        print_trial(stdout(), asked, shown.trial, shown.undecided)
 
 
 def pareto(
@@ -138,19 +164,24 @@ def pareto(
         list[str] | None,
         typer.Option("--metric", help="Two or three figures; without it the study's objectives.", metavar="NAME"),
     ] = None,
+    slo: SloOptions = None,
     study: StudyOption = None,
     db: Database = DEFAULT_DATABASE,
     *,
     as_json: Json = False,
 ) -> None:
-    """Show which trials no other beats in every figure, and which are dominated."""
+    """Show which trials no other beats in every figure, and which are dominated.
+
+    With --slo capacity and goodput are those under other SLOs than the study's, from the stored request records.
+    """
     from tuner.cli.console import print_json, stdout
     from tuner.cli.tables import print_front
-    from tuner.study.front import front
+    from tuner.study.front import stored_front
 
-    with _chosen(db, study) as (reader, chosen):
+    slos = parse_slos(slo)
+    with chosen_study(db, study) as (reader, chosen):
         names = tuple(metric) if metric else _default_metrics(chosen)
-        found = front(chosen, reader.trials(chosen.id), names)
+        found = stored_front(chosen, reader, names, slos or chosen.spec.slos)
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:
@@ -162,29 +193,3 @@ def _default_metrics(study: "Study") -> tuple[str, ...]:
     return (
         objectives if len(objectives) > 1 else (*objectives, "ttft_p95" if "ttft_p95" not in objectives else "tpot_p95")
     )
-
-
-@contextmanager
-def _reader(db: str) -> "Generator[Reader]":
-    from tuner.store.location import DatabaseLocation
-    from tuner.store.reader import open_reader
-
-    with open_reader(DatabaseLocation.parse(db)) as reader:
-        yield reader
-
-
-@contextmanager
-def _chosen(db: str, name: str | None) -> "Generator[tuple[Reader, Study]]":
-    """Open the result file at the study of this name, or at the newest.
-
-    Raises:
-        InputError: no study, or none of this name.
-    """
-    with _reader(db) as reader:
-        found = reader.study(name) if name else next(reversed(reader.studies()), None)
-        if found is None:
-            names = ", ".join(each.name for each in reader.studies())
-            what = f"no study named {name!r} in it; there are: {names}" if names else "no study in it yet"
-            where = reader.location.display
-            raise InputError(what, where=where, advice="" if names else "`tuner run` starts one")
-        yield reader, found

@@ -1,6 +1,5 @@
 """`tuner bench` and `tuner benches`: the ruler on a server that is already running, and what it found before."""
 
-import asyncio
 import os
 import secrets
 import signal
@@ -110,6 +109,7 @@ def benches(db: Database = DEFAULT_DATABASE, *, as_json: Json = False) -> None:
 
 def _measure(plan: "BenchPlan", key: str, db: str | None) -> "Measured":
     """Run the measurement with a live view, and keep it where a result file is named."""
+    import asyncio
     import time
 
     from tuner.cli.bench_progress import Advance, bench_progress

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuner.domain.endpoint import Endpoint
 from tuner.domain.errors import InputError
-from tuner.domain.workload import Endpoint
 
 if TYPE_CHECKING:
     from tuner.domain.arrivals import Arrivals

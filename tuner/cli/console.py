@@ -79,3 +79,8 @@ def _escaped(character: str) -> str:
 def copyable(console: Console, line: str) -> None:
     """Print a line that must be copied whole: never wrapped."""
     console.print(line, soft_wrap=True)
+
+
+def plainly(console: Console, text: str) -> None:
+    """Print many lines as they are, neither wrapped nor styled: rich takes a second for ten thousand."""
+    console.file.write(safe(text) + "\n")

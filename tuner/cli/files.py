@@ -1,6 +1,5 @@
 """`tuner init`, `tuner schema` and `tuner check`: the study file before a study."""
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -56,6 +55,8 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Validate a study file, ask the engine for its flags, print the server commands; start nothing."""
+    import asyncio
+
     from tuner.cli.console import print_json, stderr
     from tuner.study.preview import preview
 

@@ -1,5 +1,6 @@
 """`tuner`: the commands put together, and the one place where an error becomes a message and an exit code."""
 
+import gc
 import os
 import sys
 import traceback
@@ -8,10 +9,12 @@ from typing import Annotated
 import typer
 
 from tuner import __version__
-from tuner.cli import answers, bench, files, gpus, plan, run, workloads
+from tuner.cli import answers, bench, compare, confirm, files, gpus, plan, report, run, transfer, workloads
 from tuner.domain.errors import TunerError
 
 _INTERNAL_ERROR = 1
+_RARELY = (100_000, 50, 100)
+"""Collections of reference cycles: what is read stays until it was shown, and each collection walks over all of it."""
 
 app = typer.Typer(
     name="tuner",
@@ -22,10 +25,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 run.register(app)
+confirm.register(app)
 answers.register(app)
 bench.register(app)
+compare.register(app)
 plan.register(app)
 gpus.register(app)
+report.register(app)
+transfer.register(app)
 files.register(app)
 workloads.register(app)
 
@@ -48,6 +55,7 @@ def root(
 
 def main() -> None:
     """Run the command line; a `TunerError` becomes its message and its exit code."""
+    gc.set_threshold(*_RARELY)
     try:
         app()
     except TunerError as error:

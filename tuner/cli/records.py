@@ -1,6 +1,6 @@
 """What `--json` prints of studies and trials: stable keys, latencies in milliseconds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tuner.analysis.best import point_figures
@@ -12,7 +12,7 @@ from tuner.domain.measurement import LoadPoint
 from tuner.domain.trial import Study, Trial, TrialState
 
 
-def study_record(study: Study, trials: Sequence[Trial]) -> dict[str, Any]:
+def study_record(study: Study, states: Mapping[TrialState, int]) -> dict[str, Any]:
     """Return a study with the number of its trials by state."""
     return {
         "study": study.name,
@@ -24,7 +24,7 @@ def study_record(study: Study, trials: Sequence[Trial]) -> dict[str, Any]:
         "provenance": study.provenance.model_dump(mode="json"),
         "workload": study.spec.workload.model_dump(mode="json"),
         "workload_id": study.spec.workload.identity,
-        "trials": {str(state): sum(trial.state is state for trial in trials) for state in TrialState},
+        "trials": {str(state): states.get(state, 0) for state in TrialState},
     }
 
 

@@ -1,6 +1,5 @@
 """`tuner run` and `tuner resume`: a study from the command line, with signals that end it cleanly."""
 
-import asyncio
 import os
 import signal
 from datetime import datetime
@@ -236,6 +235,8 @@ def with_changes(spec: "StudySpec", changes: dict[str, dict[str, Any]]) -> "Stud
 
 def run_study(spec: "StudySpec", db: str, asked: Telling, task: "Task | None" = None) -> None:
     """Run a session of a study on this terminal until its task is done, or a signal ends it."""
+    import asyncio
+
     from tuner.cli.console import stderr
     from tuner.cli.progress import progress
     from tuner.store.location import DatabaseLocation

@@ -1,6 +1,5 @@
 """Signals that end a command's work cleanly."""
 
-import asyncio
 import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -18,6 +17,8 @@ async def until_signalled(work: Coroutine[Any, Any, T]) -> T | signal.Signals:
 
     Every signal cancels the work: the first ends it cleanly, a second one skips the polite part of that.
     """
+    import asyncio
+
     task = asyncio.ensure_future(work)
     received: list[signal.Signals] = []
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tuner.domain.flags import Flags, format_value
+from tuner.domain.overview import Overview
 from tuner.domain.trial import Purpose, Trial, TrialRole, TrialState
 from tuner.domain.units import bounds_text, format_ms
 
@@ -63,12 +64,12 @@ def purpose_text(purpose: Purpose) -> str:
     return {Purpose.DRIFT: "has the machine drifted?", Purpose.CONFIRM: "to confirm"}.get(purpose, purpose.value)
 
 
-def outcome_text(trial: Trial) -> str:
+def outcome_text(trial: Trial | Overview) -> str:
     """Return what became of a trial, in a few words."""
     if trial.state is TrialState.DUPLICATE:
         return f"same as trial {trial.duplicate_of}"
-    if trial.failure is not None and trial.state is not TrialState.INTERRUPTED:
-        return f"{trial.state}: {trial.failure.kind}"
+    if trial.failure_kind is not None and trial.state is not TrialState.INTERRUPTED:
+        return f"{trial.state}: {trial.failure_kind}"
     return str(trial.state)
 
 

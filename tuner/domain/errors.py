@@ -9,7 +9,10 @@ TunerError
 A failed launch or load point is a result (`tuner.domain.failure`), not an end of the program.
 """
 
-from tuner.domain.failure import Failure
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tuner.domain.failure import Failure
 
 
 class TunerError(Exception):
@@ -51,7 +54,7 @@ class BreakerError(TunerError):
 class LaunchError(TunerError):
     """A launch or its load failed in a way that is a result of the trial."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: "Failure") -> None:
         """Carry the classified failure."""
         self.failure = failure
         super().__init__(failure.evidence or failure.kind, advice=failure.advice)

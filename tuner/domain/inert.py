@@ -14,7 +14,7 @@ def inert(text: str, *, lines: bool = False) -> str:
 
     White space becomes a blank, a control character its picture (`␛`), and what else can't be seen `�`.
     """
-    if text.isprintable():
+    if (text.replace("\n", "") if lines else text).isprintable():
         return text
     return "".join(each if lines and each == "\n" else _shown(each) for each in text)
 

@@ -1,5 +1,7 @@
 """Trials, launches and studies as they are stored and read back."""
 
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 from pydantic import AwareDatetime
 
 from tuner.domain.base import Frozen
-from tuner.domain.failure import Failure
+from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.flags import FlagValue
 from tuner.domain.measurement import Capacity, LoadPoint
 from tuner.domain.study import StudySpec
@@ -148,8 +150,12 @@ class Trial(Frozen):
     def judged_points(self) -> tuple[LoadPoint, ...]:
         """The load points of its last launch to measure it: what an earlier, failed one measured is not judged."""
         later = {launch.attempt for launch in self.launches if launch.purpose is not Purpose.MEASURE}
-        last = max((point.attempt for point in self.load_points if point.attempt not in later), default=1)
-        return self.points_of(last)
+        return self.points_of(judged_attempt((point.attempt for point in self.load_points), later))
+
+    @property
+    def failure_kind(self) -> FailureKind | None:
+        """What kind of failure it came to, None where it did not fail."""
+        return self.failure.kind if self.failure else None
 
     def points_of(self, attempt: int) -> tuple[LoadPoint, ...]:
         """Return the load points of one launch."""
@@ -178,6 +184,11 @@ class Trial(Frozen):
             requests=sum(point.summary.completed + point.summary.failed for point in self.load_points),
             seconds=sum(point.duration for point in self.load_points),
         )
+
+
+def judged_attempt(attempts: Iterable[int], later: AbstractSet[int]) -> int:
+    """Return which launch a trial is judged by: the last with load points that was for its own figures."""
+    return max((attempt for attempt in attempts if attempt not in later), default=1)
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:

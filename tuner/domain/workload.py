@@ -7,20 +7,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from tuner.domain.base import Frozen
+from tuner.domain.endpoint import Endpoint
 from tuner.domain.lengths import FixedLength, Length, NotNegative, Positive, Tokens
 from tuner.domain.units import DURATION_SCHEMA, parse_duration
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
-
-
-class Endpoint(StrEnum):
-    """Which of the server's endpoints is asked."""
-
-    COMPLETIONS = "completions"
-    """Prompts are token ids, so that lengths are exact without a tokenizer; text where a trace holds text."""
-    CHAT = "chat"
-    """Messages of plain words: a prompt's length in tokens is what the server's `usage` says."""
 
 
 class FixedPause(Frozen):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from tuner.domain.endpoint import Endpoint
 from tuner.domain.errors import InputError
-from tuner.domain.workload import Endpoint
 from tuner.load.prompts import Content
 
 _PORTS = {"http": 80, "https": 443}

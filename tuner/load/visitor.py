@@ -4,8 +4,9 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
+from tuner.domain.endpoint import Endpoint
 from tuner.domain.load import LoadJob, Outcome
-from tuner.domain.workload import Endpoint, TraceFormat
+from tuner.domain.workload import TraceFormat
 from tuner.load.dialogue import ChatDialogue, Dialogue, TokenDialogue
 from tuner.load.exchange import Exchange
 from tuner.load.payload import Form, parse_target

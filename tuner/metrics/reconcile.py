@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuner.domain.endpoint import Endpoint
 from tuner.domain.load import LoadResult, Outcome
 from tuner.domain.measurement import Reconciliation, ServerFigures
 from tuner.domain.units import format_ms
-from tuner.domain.workload import Endpoint, Workload
+from tuner.domain.workload import Workload
 from tuner.metrics.latency import ttft_from_send
 
 _BELOW_S, _BELOW = 0.001, 0.01

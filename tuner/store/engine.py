@@ -14,7 +14,8 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine, Select, event
+from pydantic_core import from_json
+from sqlalchemy import Column, Connection, Engine, Select, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
@@ -90,7 +91,7 @@ def _sqlite_engine(path: Path, *, mode: str, pragmas: tuple[str, ...]) -> Engine
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    return sa.create_engine("sqlite://", creator=connect, poolclass=NullPool)
+    return sa.create_engine("sqlite://", creator=connect, poolclass=NullPool, json_deserializer=from_json)
 
 
 def _server_engine(location: DatabaseLocation) -> Engine:
@@ -109,6 +110,12 @@ def fetch(connection: Connection, query: Select[Any]) -> list[dict[str, Any]]:
     result = connection.execute(query)
     columns = tuple(result.keys())
     return [dict(zip(columns, row, strict=True)) for row in result]
+
+
+def has_column(connection: Connection, column: Column[Any]) -> bool:
+    """Return whether a database has a column: one of an earlier revision may lack it."""
+    there = sa.inspect(connection).get_columns(column.table.name)
+    return any(each["name"] == column.name for each in there)
 
 
 def recover_after_crash(path: Path) -> None:

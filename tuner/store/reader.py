@@ -4,10 +4,10 @@ Loads neither Alembic nor Optuna. Results never pass over token times: those are
 """
 
 import contextlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import chain
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
 from pydantic import ValidationError
@@ -17,13 +17,14 @@ from tuner.domain.bench import Bench
 from tuner.domain.errors import InputError, SurroundingsError
 from tuner.domain.load import RequestRecord
 from tuner.domain.measurement import Scrape
+from tuner.domain.overview import Overview
 from tuner.domain.telemetry import MachineSample
-from tuner.domain.trial import Study, Trial
+from tuner.domain.trial import Study, Trial, TrialState
 from tuner.store import rows
 from tuner.store.engine import OpenDatabase, database_errors, fetch, reading_engine
 from tuner.store.location import DatabaseLocation
+from tuner.store.overviews import overviews
 from tuner.store.preflight import check_database
-from tuner.store.records_codec import RecordColumns, decode_columns, decode_records
 from tuner.store.schema import (
     benches,
     launches,
@@ -34,6 +35,9 @@ from tuner.store.schema import (
     studies,
     trials,
 )
+
+if TYPE_CHECKING:
+    from tuner.store.records_codec import RecordColumns
 
 _T = TypeVar("_T")
 _AT_ONCE = 500
@@ -70,10 +74,39 @@ class Reader(OpenDatabase):
             found = fetch(connection, sa.select(studies).where(studies.c.name == name))
             return rows.study_of(found[0]) if found else None
 
-    def trials(self, study_id: int, *, load_points: bool = True) -> tuple[Trial, ...]:
-        """Return a study's trials by number, with their launches, and their load points unless told otherwise."""
+    def trials(
+        self, study_id: int, *, load_points: bool = True, numbers: Sequence[int] | None = None
+    ) -> tuple[Trial, ...]:
+        """Return a study's trials by number, with their launches, and their load points unless told otherwise.
+
+        Args:
+            study_id: the study's.
+            load_points: whether their load points are read.
+            numbers: those of the trials to read; without it, all.
+        """
+        chosen = trials.c.study_id == study_id
         with self._snapshot() as connection:
-            return _trials(connection, trials.c.study_id == study_id, with_load_points=load_points)
+            if numbers is None:
+                return _trials(connection, chosen, with_load_points=load_points)
+            parts = (chosen & trials.c.number.in_(some) for some in _chunks(sorted(numbers)))
+            return tuple(chain.from_iterable(_trials(connection, one, with_load_points=load_points) for one in parts))
+
+    def overviews(self, study_id: int, rate: float, names: Sequence[str]) -> tuple[Overview, ...]:
+        """Return a study's trials at a glance, by number: fast, for lists, fronts and choices.
+
+        Args:
+            study_id: the study's.
+            rate: requests per second that a load point is to speak for.
+            names: figures of that load point, such as `ttft_p95` or `goodput_rps`.
+        """
+        with self._snapshot() as connection:
+            return overviews(connection, study_id, rate, names)
+
+    def states(self, study_id: int) -> Counter[TrialState]:
+        """Return how many trials of a study are in each state."""
+        query = sa.select(trials.c.state, sa.func.count()).where(trials.c.study_id == study_id).group_by(trials.c.state)
+        with self._snapshot() as connection:
+            return Counter({TrialState(state): count for state, count in connection.execute(query)})
 
     def trial(self, study_id: int, number: int) -> Trial | None:
         """Return one trial of a study, or None."""
@@ -83,9 +116,11 @@ class Reader(OpenDatabase):
 
     def records(self, trial_id: int, index: int) -> tuple[RequestRecord, ...]:
         """Return the raw records of a trial's load point; empty when there is none or they were pruned."""
+        from tuner.store.records_codec import decode_records  # noqa: PLC0415  # numpy: lists need none
+
         return self._decoded(request_records, trial_id, index, decode_records) or ()
 
-    def record_columns(self, trial_ids: Sequence[int]) -> Generator[tuple[int, int, RecordColumns]]:
+    def record_columns(self, trial_ids: Sequence[int]) -> "Generator[tuple[int, int, RecordColumns]]":
         """Yield the raw records of trials as columns, trial by trial, and a trial's load points in order.
 
         Load points without records, because those were pruned, are left out. Never more than a few hundred load points
@@ -94,6 +129,8 @@ class Reader(OpenDatabase):
         Yields:
             A trial's id, a load point's index, and its records.
         """
+        from tuner.store.records_codec import decode_columns  # noqa: PLC0415
+
         with self._snapshot() as connection:
             found = sorted(chain.from_iterable(_point_keys(connection, some) for some in _chunks(trial_ids)))
             for some in _chunks(found):

@@ -6,28 +6,41 @@ from tuner.analysis.best import Answer, Contender, answer, choose
 from tuner.domain.errors import InputError
 from tuner.domain.slo import Slo
 from tuner.domain.study import StudySpec
-from tuner.domain.trial import Study, Trial, TrialState
+from tuner.domain.trial import Purpose, Study, Trial, TrialState
 from tuner.metrics.capacity import capacity_of_points
-from tuner.metrics.verdict import judged
+from tuner.study.rejudge import Records, Rejudged, rejudged
 
 HEADROOM = 2.0
 """Capacity over target rate that an answer asks for by default: the field's habit is 2 to 3."""
 
 
-def contenders(trials: Sequence[Trial], spec: StudySpec, slos: Sequence[Slo]) -> tuple[Contender, ...]:
-    """Return the measured trials, their load points judged anew by these SLOs.
+def contenders(
+    trials: Sequence[Trial], spec: StudySpec, slos: Sequence[Slo], records: Records | None = None
+) -> tuple[Contender, ...]:
+    """Return the measured trials, judged by these SLOs from their stored request records.
 
-    For the study's own SLOs the capacity is the one that the trial's search found, from every single request; for
-    others it is estimated from the load points' stored percentiles, and its interval is wider.
+    For the study's own SLOs the capacity is the one that is stored.
+
+    Args:
+        trials: of one study.
+        spec: the study.
+        slos: what they are held against.
+        records: the result file, which other SLOs than the study's own want: without it stored percentiles have to do.
     """
-    own = set(slos) == set(spec.slos)
-    return tuple(_contender(trial, slos, own=own) for trial in trials if trial.state is TrialState.MEASURED)
+    measured = [trial for trial in trials if trial.state is TrialState.MEASURED]
+    return tuple(_contender(one, slos) for one in rejudged(measured, spec, slos, records))
 
 
-def _contender(trial: Trial, slos: Sequence[Slo], *, own: bool) -> Contender:
-    points = tuple(point.model_copy(update={"summary": judged(point.summary, slos)}) for point in trial.judged_points)
+def _contender(one: Rejudged, slos: Sequence[Slo]) -> Contender:
+    capacity = one.trial.capacity or capacity_of_points(one.points, slos)
+    again = [launch for launch in one.trial.launches_for(Purpose.CONFIRM) if launch.capacity is not None]
     return Contender(
-        trial, trial.capacity if own and trial.capacity is not None else capacity_of_points(points, slos), points
+        one.trial,
+        capacity,
+        one.points,
+        one.undecided,
+        repeats=tuple(launch.capacity for launch in again if launch.capacity is not None),
+        repeated_points=tuple(one.trial.points_of(launch.attempt) for launch in again),
     )
 
 
@@ -38,14 +51,20 @@ def best_number(trials: Sequence[Trial], spec: StudySpec) -> int | None:
 
 
 def best_answer(
-    study: Study, trials: Sequence[Trial], *, target_rps: float, headroom: float, slos: Sequence[Slo]
+    study: Study,
+    trials: Sequence[Trial],
+    *,
+    target_rps: float,
+    headroom: float,
+    slos: Sequence[Slo],
+    records: Records | None = None,
 ) -> Answer:
-    """Return the answer for a target rate.
+    """Return the answer for a target rate, from the stored request records where the SLOs are not the study's own.
 
     Raises:
         InputError: the study has no measured trial yet.
     """
-    among = contenders(trials, study.spec, slos)
+    among = contenders(trials, study.spec, slos, records)
     if not among:
         raise InputError(
             "no trial of this study is measured yet",

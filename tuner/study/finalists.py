@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from tuner.analysis.best import choose
+from tuner.analysis import confirmation
 from tuner.domain.study import StudySpec
-from tuner.domain.trial import Trial, TrialRole
+from tuner.domain.trial import Trial
 from tuner.study.answer import HEADROOM, contenders
 
 
@@ -14,10 +14,5 @@ def finalists(trials: Sequence[Trial], spec: StudySpec, most: int) -> tuple[int,
     The baseline is left out: it is measured again beside them in any case. What was measured again already changes
     nothing here, so that a confirmation that was cut short goes on with the same trials.
     """
-    left = [one for one in contenders(trials, spec, spec.slos) if one.trial.role is not TrialRole.BASELINE]
-    found: list[int] = []
-    while left and len(found) < most:
-        best = choose(left, spec.target_rps, HEADROOM, spec.slos)
-        found.append(best.trial.number)
-        left.remove(best)
-    return tuple(found)
+    among = contenders(trials, spec, spec.slos)
+    return confirmation.finalists(among, spec.target_rps, HEADROOM, spec.slos, most)

@@ -4,8 +4,9 @@ import pytest
 
 from tuner.cli.bench_options import ArrivalKind, api_key, arrivals_from, check_count, seconds_from, workload_from
 from tuner.domain.arrivals import ClosedLoop, ConstantArrivals, GammaArrivals, PoissonArrivals, TraceArrivals
+from tuner.domain.endpoint import Endpoint
 from tuner.domain.errors import InputError
-from tuner.domain.workload import Endpoint, Trace, TraceFormat, Workload
+from tuner.domain.workload import Trace, TraceFormat, Workload
 
 PLAIN = Workload()
 TRACE = Workload(trace=Trace(file="trace.csv", format=TraceFormat.AZURE, seconds=60.0))

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from tuner.domain.endpoint import Endpoint
 from tuner.domain.errors import InputError
-from tuner.domain.workload import Endpoint
 from tuner.load.payload import Form, parse_target
 
 
