@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tuner.cli.options import DEFAULT_DATABASE, Database, SloOptions
+from tuner.cli.options import DEFAULT_DATABASE, Database, SloOptions, parse_slos
 from tuner.cli.signals import SIGNALLED, until_signalled
 from tuner.cli.telling import (
     LOOPBACK,
@@ -45,6 +45,8 @@ _RUN_EXAMPLES = """Examples:
 tuner run study.yaml --until 07:00
 
 tuner run study.yaml --warm-start a100-night --warm-start-db a100.db
+
+tuner run --refine --study overnight --slo ttft_p95=300ms
 
 tuner run --model Qwen/Qwen3-8B --search-space scheduler --target-rps 10 --slo ttft_p95=500ms --hours 8
 """
@@ -100,12 +102,21 @@ def run(  # options are what a command has
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = LOOPBACK,
     db: Database = DEFAULT_DATABASE,
+    *,
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Only measure what the stored study leaves open under --slo.")
+    ] = False,
 ) -> None:
     """Run a study: start vLLM with one configuration after another, load it, measure it, store it.
 
     Trial 0 is vLLM's own defaults. A study of this name that is stored already goes on to its budget. Flags override
-    the file.
+    the file. With --refine no trial is added: the best stored ones get the load points that decide what they sustain
+    under the SLOs of --slo (`tuner best --slo` says which those are).
     """
+    if refine:
+        asked = Telling(notify, metrics_port, metrics_host)
+        _refine(file, study, slo, vllm_python, db, asked)
+        return
     overrides: dict[str, Any] = {
         "study": study,
         "model": model,
@@ -148,6 +159,19 @@ def resume(
     budget = {name: value for name, value in (("trials", trials), ("hours", hours), ("until", until)) if value}
     changes = {"budget": budget, "engine": {"vllm_python": vllm_python} if vllm_python else {}}
     run_study(with_changes(spec, changes), db, Telling(notify, metrics_port, metrics_host))
+
+
+def _refine(
+    file: Path | None, study: str | None, slo: list[str] | None, vllm_python: str | None, db: str, asked: Telling
+) -> None:
+    from tuner.cli.stored import chosen_study
+    from tuner.space.yaml_file import read_yaml
+
+    name = study or (str(read_yaml(file).get("study", "")) if file else None)
+    with chosen_study(db, name) as (_, chosen):
+        slos = parse_slos(slo) or chosen.spec.slos
+    changes = {"engine": {"vllm_python": vllm_python} if vllm_python else {}}
+    run_study(with_changes(chosen.spec, changes), db, asked, lambda loop: loop.refine(slos))
 
 
 def _from_here(named: str | None) -> str | None:

@@ -17,6 +17,7 @@ from tuner.domain.events import (
     TrialStarted,
 )
 from tuner.domain.failure import Failure, FailureKind
+from tuner.domain.slo import Slo
 from tuner.domain.trial import Trial, TrialRole, TrialState
 from tuner.proposal.proposer import Proposal, Proposer
 from tuner.server.engine import Resolution
@@ -29,6 +30,7 @@ from tuner.study.gate import BINDING, Gate
 from tuner.study.given import Given
 from tuner.study.history import History
 from tuner.study.point import Assignment
+from tuner.study.refining import Refining
 from tuner.study.repeating import Repeating
 from tuner.study.setting import Setting, fingerprint
 from tuner.study.trial import TrialRunner
@@ -69,6 +71,9 @@ class StudyLoop:
         self._attempts = Attempts(runner, reader, proposer.study_id, notify)
         self._repeating = Repeating(
             setting.spec, self._attempts, self._history, notify, now=now, failed=self._count_against_surroundings
+        )
+        self._refining = Refining(
+            setting.spec, self._attempts, self._history, reader, notify, failed=self._count_against_surroundings
         )
         self._notify = notify
         self._now = now
@@ -111,6 +116,19 @@ class StudyLoop:
         self._announce(None)
         added = await self._repeating.confirm(numbers, rounds)
         reason = f"{added} launches to confirm" if added else f"each of them has {rounds} launches for it already"
+        self._notify(StudyFinished(reason, counted(self._history.trials)))
+        return reason
+
+    async def refine(self, slos: Sequence[Slo]) -> str:
+        """Measure the load points that decide what the best trials sustain under other SLOs; return what was done.
+
+        Raises:
+            BreakerError: the surroundings failed again and again.
+        """
+        self._recover()
+        self._announce(None)
+        launched = await self._refining.refine(slos)
+        reason = f"{launched} of the best refined" if launched else "nothing is open that a load point could decide"
         self._notify(StudyFinished(reason, counted(self._history.trials)))
         return reason
 

@@ -43,6 +43,8 @@ class Visit:
         self._meter = meter
         self._slos = search.slos if search else spec.slos
         self._found = list(search.found) if search else []
+        # What was measured before is paid for: only new load points count against the plan.
+        self._plan = spec.load.model_copy(update={"max_points": spec.load.max_points + len(self._found)})
         self._before_s = sum(point.seconds for point in self._found)
         self._concurrency = spec.load.concurrency if saturate else ()
         self._count = 0
@@ -50,7 +52,7 @@ class Visit:
     @property
     def capacity(self) -> Capacity:
         """What the open-loop load points so far say of the server's capacity."""
-        return capacity(self._spec.load, self._slos, self._spec.target_rps, self._found)
+        return capacity(self._plan, self._slos, self._spec.target_rps, self._found)
 
     async def warm_up(self) -> None:
         """Load the server without measuring, until it is as quick as it was the rounds before.
@@ -92,7 +94,7 @@ class Visit:
 
     def _next(self) -> Probe | None:
         spent = sum(point.seconds for point in self._found) - self._before_s
-        return next_probe(self._spec.load, self._slos, self._spec.target_rps, self._found, spent)
+        return next_probe(self._plan, self._slos, self._spec.target_rps, self._found, spent)
 
     def _after(self, probe: Probe, measured: Measurement) -> Probe | None:
         """Return what follows a load point: the same once more where the client bent it."""

@@ -125,3 +125,23 @@ def test_a_tuner_killed_while_it_measures_again_loses_nothing_and_goes_on(tmp_pa
     assert before.items() <= {one.number: one.values for one in after}.items()
     assert all(launch.ended_at is not None for one in after for launch in one.launches)
     assert [launch.capacity is not None for _, launch in later(bench)] == [False, True]
+
+
+def test_what_other_slos_leave_open_is_measured_when_asked_for(tmp_path: Path):
+    bench = Workbench(tmp_path)
+    study = bench.study(budget={"trials": 2}, load={**QUICK, "highest": 2, "lowest": 0.5, "max_points": 2})
+    assert bench.tuner("run", study).returncode == 0
+    impossible = ("--slo", "e2e_p95=1ms")  # breaks at every rate: only the lowest one can tell
+    before = bench.json("show", "0", *impossible)
+    assert before["undecided"]
+    done = bench.tuner("run", study, "--refine", *impossible)
+    assert done.returncode == 0, done.stderr
+    story = [(number, launch.purpose) for number, launch in later(bench)]
+    assert story[0] == (0, "refine")
+    refined = trials(bench)[0]
+    assert [point.arrivals.offered_rps for point in refined.points_of(2)] == [10.0]
+    assert {point.attempt for point in refined.judged_points} == {1}
+    after = bench.json("show", "0", *impossible)
+    assert (after["undecided"], after["capacity_upper_rps"]) == (None, 10.0)
+    again = bench.tuner("run", study, "--refine", *impossible)
+    assert "nothing is open" in again.stderr
