@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
+from tuner.analysis.noise import BETWEEN_LAUNCHES
 from tuner.domain.measurement import Capacity
 from tuner.domain.trial import Launch, Purpose, Trial, TrialRole, TrialState
 
@@ -21,8 +22,6 @@ _Z_INTERVAL = 1.645
 """Capacities come with 90 % intervals."""
 _Z_DOUBTFUL, _Z_MOVED = 1.645, 2.576
 """Beyond 90 % another look is worth a launch; beyond 99 % the baseline has moved."""
-_BETWEEN_LAUNCHES = 0.02
-"""Relative standard deviation between launches of one configuration: 1 to 3 % on the CPU engine."""
 _LOOKS = 2
 """Launches of one check, at the most."""
 
@@ -123,10 +122,10 @@ def _compared(reference: Capacity, found: Sequence[Capacity]) -> tuple[float | N
     known = [(math.log(one.rps), deviation) for one in found if (deviation := _log_deviation(one)) is not None]
     if spread is None or not known:
         return None, _without_bounds(reference, found)
-    weights = [1 / (deviation**2 + _BETWEEN_LAUNCHES**2) for _, deviation in known]
+    weights = [1 / (deviation**2 + BETWEEN_LAUNCHES**2) for _, deviation in known]
     mean = sum(weight * value for weight, (value, _) in zip(weights, known, strict=True)) / sum(weights)
     off = mean - math.log(reference.rps)
-    return math.exp(off), off / math.sqrt(spread**2 + _BETWEEN_LAUNCHES**2 + 1 / sum(weights))
+    return math.exp(off), off / math.sqrt(spread**2 + BETWEEN_LAUNCHES**2 + 1 / sum(weights))
 
 
 def _log_deviation(capacity: Capacity) -> float | None:
