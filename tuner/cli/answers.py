@@ -65,7 +65,9 @@ def best(
     It sustains the target rate times the headroom within the SLOs (the study's own, unless --slo is given), at the best
     latency at the target rate. Where none does, the one with the highest capacity, and how many replicas would.
     """
+    from tuner.analysis.drift import drift
     from tuner.cli.console import print_json, stdout
+    from tuner.cli.drift_view import drift_line
     from tuner.cli.tables import print_answer
     from tuner.study.answer import best_answer
 
@@ -84,9 +86,11 @@ def best(
     if emit is not None:
         print_form(emit, chosen, measured, found)
     elif as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(found.model_dump(mode="json") | {"drift": drift_line(drift(measured))})
     else:
         print_answer(stdout(), found, chosen)
+        if line := drift_line(drift(measured)):
+            stdout().print(f"\n{line}")
 
 
 def studies(db: Database = DEFAULT_DATABASE, *, as_json: Json = False) -> None:
