@@ -11,7 +11,7 @@ from tests.fakes.nights import make_material, named
 from tuner.domain.failure import Failure, FailureKind
 from tuner.report.comparison import comparison_figures
 from tuner.report.figures.capacities import capacity_chart, capacity_table
-from tuner.report.material import Material
+from tuner.report.material import Material, Weights
 from tuner.report.page import render
 from tuner.report.page_model import Page
 from tuner.report.story import study_page
@@ -204,7 +204,7 @@ def test_several_studies_stand_side_by_side(show: Open):
 
 
 def test_a_study_that_measured_nothing_is_a_page_too(show: Open):
-    material = make_material(judged={}, best=None, weights=(), readings=(), trials=(), intervals={})
+    material = make_material(judged={}, best=None, weights=Weights(), readings=(), trials=(), intervals={})
     opened = show(page_of(material))
     assert opened.complaints == []
     assert opened.page.locator(".missing").count() >= 5

@@ -8,12 +8,19 @@ from tuner.domain.failure import Failure, FailureKind
 from tuner.domain.flags import FlagValue
 from tuner.domain.measurement import Capacity, LoadPoint
 from tuner.domain.trial import Launch, Provenance, Purpose, Study, Trial, TrialRole, TrialState
-from tuner.report.material import Judged, Material, Reading, Weight
+from tuner.report.material import Judged, Material, Reading, Weight, Weights
 from tuner.report.page_model import Fact, Verdict
 
 METRICS = ("capacity_rps", "ttft_p95")
 OUT_OF_MEMORY = Failure(
     kind=FailureKind.OOM_START, evidence="torch.OutOfMemoryError: CUDA out of memory", advice="Lower the utilisation."
+)
+WEIGHTS = Weights(
+    single=(
+        Weight("capacity_rps", "max-num-batched-tokens", 0.3, 0.1, 0.5, is_apart=False),
+        Weight("capacity_rps", "max-num-seqs", 0.7, 0.5, 0.9, is_apart=True),
+    ),
+    pairs=(("capacity_rps", "max-num-seqs", "max-num-batched-tokens", 0.12),),
 )
 HOLDS = {0: 4.0, 1: 6.0, 2: 5.0, 3: 8.0, 4: 3.0, 6: 7.0}
 """Capacity by trial number; trial 5 failed, trial 7 needed no launch."""
@@ -119,7 +126,7 @@ def make_material(**changes: object) -> Material:
         "zone": UTC,
         "best": 3,
         "ties": frozenset({6}),
-        "weights": (Weight("capacity_rps", "max-num-seqs", 0.7), Weight("capacity_rps", "max-num-batched-tokens", 0.3)),
+        "weights": WEIGHTS,
         "readings": readings(),
         "intervals": {(3, 0, "ttft_p95"): (0.15, 0.25)},
     }

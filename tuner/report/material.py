@@ -4,21 +4,25 @@ The composer (`tuner.study.report`) fills it: which trial is best, which are on 
 intervals of percentiles are not the report's to find.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from itertools import islice
 from typing import TypeVar
 
 from tuner.domain.measurement import Capacity, LoadPoint
 from tuner.domain.slo import Slo
-from tuner.domain.trial import Purpose, Study, Trial, TrialRole, TrialState
+from tuner.domain.trial import Purpose, Study, Trial, TrialRole
 from tuner.report.chart import Tone
 from tuner.report.page_model import Verdict
 
 MOST_TRIALS = 240
 """Trials that a page shows one by one: more can't be told apart in a chart, and make a page too large to mail."""
 MOST_COMPARED = 6
-"""Configurations whose latency curves stand in one chart."""
+"""Configurations whose capacities stand beside the answer's."""
+MOST_CURVES = 4
+"""Configurations whose latency curves stand in one chart: more can't be followed."""
 
 _T = TypeVar("_T")
 
@@ -54,12 +58,28 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """How much one parameter, or two together, mattered to one objective."""
+    """How much one parameter mattered to one objective."""
 
     objective: str
     parameter: str
     share: float
     """0 to 1, by Optuna's definition."""
+    lower: float
+    """Lower end of its 90 % interval."""
+    upper: float
+    is_apart: bool
+    """Whether it is told apart from chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What mattered in a study."""
+
+    single: tuple[Weight, ...] = ()
+    pairs: tuple[tuple[str, str, str, float], ...] = ()
+    """Objective, and two parameters that have to be chosen together: the share that they explain only together."""
+    notes: tuple[str, ...] = ()
+    """Why there are none, or why they are to be doubted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +102,7 @@ class Material:
     """In which times of day are written."""
     best: int | None = None
     ties: frozenset[int] = frozenset()
-    weights: tuple[Weight, ...] = ()
-    weights_note: str = ""
-    """Why there are none, or what to be careful about."""
+    weights: Weights = Weights()
     intervals: Mapping[tuple[int, int, str], Interval] = field(default_factory=dict[tuple[int, int, str], Interval])
     """90 % interval of a percentile, seconds, by trial number, load point and the statistic's name (`ttft_p95`)."""
     readings: tuple[Reading, ...] = ()
@@ -113,16 +131,19 @@ class Material:
         return (local.timestamp() + (offset.total_seconds() if offset else 0.0)) * 1e3
 
 
-def compared(material: Material) -> tuple[Trial, ...]:
-    """Return the trials worth a curve each: the best, the defaults, candidates, ties, then some of the front."""
-    order = (Tone.BEST, Tone.DEFAULTS, Tone.CANDIDATE, Tone.TIE)
-    measured = [trial for trial in material.trials if trial.number in material.judged]
-    chosen = [trial for tone in order for trial in measured if material.tone(trial) is tone]
-    rivals = sorted(
-        (trial for trial in measured if material.tone(trial) is Tone.FRONT),
-        key=lambda trial: -material.judged[trial.number].capacity.rps,
-    )
-    return tuple((*chosen, *rivals[: max(_FEWEST_COMPARED - len(chosen), 0)])[:MOST_COMPARED])
+def compared(material: Material, most: int = MOST_COMPARED) -> tuple[Trial, ...]:
+    """Return the trials worth a curve each: the best, the defaults, candidates, ties, then some of the front.
+
+    Of ties and of the front those with the highest capacity come first.
+    """
+    by_tone = defaultdict[Tone, list[Trial]](list)
+    for trial in material.trials:
+        if trial.number in material.judged:
+            by_tone[material.tone(trial)].append(trial)
+    for tone in (Tone.TIE, Tone.FRONT):
+        by_tone[tone].sort(key=lambda trial: -material.judged[trial.number].capacity.rps)
+    named = [trial for tone in (Tone.BEST, Tone.DEFAULTS, Tone.CANDIDATE, Tone.TIE) for trial in by_tone[tone]]
+    return tuple((*named, *by_tone[Tone.FRONT][: max(_FEWEST_COMPARED - len(named), 0)])[:most])
 
 
 def shown(material: Material, most: int = MOST_TRIALS) -> tuple[Trial, ...]:
@@ -130,23 +151,25 @@ def shown(material: Material, most: int = MOST_TRIALS) -> tuple[Trial, ...]:
     launched = [trial for trial in material.trials if not trial.state.is_unlaunched]
     if len(launched) <= most:
         return tuple(launched)
-    first = list(_that_matter(material, launched))[:most]
+    first = list(islice(_that_matter(material, launched), most))
     taken = {trial.number for trial in first}
     rest = [trial for trial in launched if trial.number not in taken]
     return tuple(sorted((*first, *evenly(rest, most - len(first))), key=lambda trial: trial.number))
 
 
-def _that_matter(material: Material, launched: Iterable[Trial]) -> Iterator[Trial]:
-    """Yield the compared, the repeated, the front, one failure of each kind."""
-    listed = list(launched)
-    kinds: set[str] = set()
-    yield from (trial for trial in listed if material.tone(trial) not in {Tone.OTHER, Tone.FRONT})
-    for trial in listed:
-        if material.tone(trial) is Tone.FRONT or (material.tone(trial) is Tone.OTHER and is_repeated(trial)):
-            yield trial
-        elif trial.state is TrialState.FAILED and trial.failure and trial.failure.kind not in kinds:
-            kinds.add(trial.failure.kind)
-            yield trial
+def _that_matter(material: Material, launched: Sequence[Trial]) -> Iterator[Trial]:
+    """Yield the compared, the front, candidates, the repeated, one failure of each kind; each trial once."""
+    kinds = {trial.failure.kind: trial for trial in reversed(launched) if trial.failure}
+    on_front = {number for number, judged in material.judged.items() if judged.on_front}
+    first = {trial.number for trial in (*compared(material), *kinds.values())}
+    named = first | on_front
+    yield from (trial for trial in launched if trial.number in first)
+    yield from (trial for trial in launched if trial.number in on_front - first)
+    yield from (
+        trial
+        for trial in launched
+        if trial.number not in named and (trial.role is TrialRole.CANDIDATE or is_repeated(trial))
+    )
 
 
 def is_repeated(trial: Trial) -> bool:

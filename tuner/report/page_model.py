@@ -9,6 +9,8 @@ from typing import Literal
 
 from tuner.report.chart import Figure, Plot, Table
 
+Tone = Literal["", "good", "bad", "open"]
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -17,7 +19,7 @@ class Fact:
     name: str
     value: str
     detail: str = ""
-    tone: Literal["", "good", "bad", "open"] = ""
+    tone: Tone = ""
 
 
 @dataclass(frozen=True, slots=True)

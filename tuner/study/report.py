@@ -7,13 +7,15 @@ from tuner import __version__
 from tuner.domain.errors import InputError
 from tuner.report.chart import Figure
 from tuner.report.comparison import comparison_figures
-from tuner.report.material import Material
+from tuner.report.material import Material, Weights
 from tuner.report.page import render
 from tuner.report.page_model import Page
 from tuner.report.story import study_page
 from tuner.study.compare import Stored, compare_studies
+from tuner.study.front import at_rate_names
+from tuner.study.importance import mattered
 from tuner.study.report_material import Question, Source, material_of
-from tuner.study.report_words import comparison_tables
+from tuner.study.report_words import comparison_tables, weights_of
 
 
 def newest(every: Sequence[Stored]) -> tuple[Stored, ...]:
@@ -54,7 +56,17 @@ def _material(one: Stored, label: str, question: Question, now: datetime) -> Mat
         Source(one.reader, one.reader.machine_samples),
         label=label,
         zone=now.tzinfo or UTC,
+        weights=_weights(one, question),
     )
+
+
+def _weights(one: Stored, question: Question) -> Weights:
+    """Return what mattered, by the study's own SLOs."""
+    names = one.study.spec.objectives
+    rate = question.target_rps or one.study.spec.target_rps
+    trials = one.reader.overviews(one.study.id, rate, at_rate_names(names))
+    own = () if not question.slos else ("Capacities here are those under the study's own SLOs.",)
+    return weights_of([mattered(one.study, trials, name) for name in names], own)
 
 
 def _side_by_side(chosen: Sequence[Stored], materials: Sequence[Material], question: Question) -> tuple[Figure, ...]:

@@ -23,7 +23,7 @@ from tuner.metrics.spread import statistic_interval
 from tuner.metrics.windows import steady_window
 from tuner.report.figures.capacities import capacity_chart, capacity_table
 from tuner.report.figures.curves import rated
-from tuner.report.material import Interval, Judged, Material, Reading, Weight, compared, evenly, shown
+from tuner.report.material import MOST_CURVES, Interval, Judged, Material, Reading, Weights, compared, evenly, shown
 from tuner.study.answer import best_answer, contenders
 from tuner.study.front import front
 from tuner.study.rejudge import Records, columns_of
@@ -32,6 +32,7 @@ from tuner.study.report_words import no_verdict, verdict_of
 _MOST_SAMPLED = 240
 """Load points whose machine readings are read; of each, a few are shown."""
 _READINGS_EACH = 6
+_NO_WEIGHTS = Weights()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def material_of(
     *,
     label: str,
     zone: tzinfo,
-    weights: tuple[tuple[Weight, ...], str] = ((), ""),
+    weights: Weights = _NO_WEIGHTS,
 ) -> Material:
     """Return a study as a report shows it.
 
@@ -73,7 +74,7 @@ def material_of(
         source: how raw records and readings are read.
         label: what the study is called on the page.
         zone: in which times are written.
-        weights: parameter importances, and what is said of them.
+        weights: what mattered.
     """
     spec = study.spec
     target, slos = question.target_rps or spec.target_rps, question.slos or spec.slos
@@ -92,8 +93,7 @@ def material_of(
         metrics=metrics,
         verdict=no_verdict(study, target, question.headroom, slos),
         zone=zone,
-        weights=weights[0],
-        weights_note=weights[1],
+        weights=weights,
         suspect=drifted.suspect if (drifted := drift(trials)) else frozenset(),
     )
     return _with_readings(_with_answer(bare, study, trials, source), source)
@@ -134,7 +134,7 @@ def _with_answer(material: Material, study: Study, trials: Sequence[Trial], sour
         slos=material.slos,
         records=source.records,
     )
-    chosen = replace(material, best=answer.trial)
+    chosen = replace(material, best=answer.trial, ties=frozenset(answer.ties) - {answer.trial})
     verdict = replace(verdict_of(answer, material.slos), chart=capacity_chart(chosen), table=capacity_table(chosen))
     return replace(chosen, verdict=verdict)
 
@@ -160,7 +160,7 @@ def _reasons(material: Material, trial: Trial) -> tuple[str, ...]:
 
 def _intervals(material: Material, source: Source) -> Iterator[tuple[tuple[int, int, str], Interval]]:
     """Yield the interval of each percentile on the curves, for as many load points as are read."""
-    trials = {trial.id: trial for trial in compared(material)}
+    trials = {trial.id: trial for trial in compared(material, MOST_CURVES)}
     points = {
         (trial.id, point.index): point
         for trial in trials.values()

@@ -7,12 +7,24 @@ from collections.abc import Iterator, Sequence
 
 from tuner.analysis.best import Answer, Candidate
 from tuner.analysis.comparison import Comparison, Entry
+from tuner.analysis.confirmation import Status
 from tuner.domain.slo import Slo
 from tuner.domain.trial import Study
 from tuner.domain.units import bounds_text, format_ms
 from tuner.report.chart import Table
-from tuner.report.page_model import Fact, Verdict
-from tuner.report.words import NOTHING, command_lines, counted, flags_text, slo_text
+from tuner.report.material import Weight, Weights
+from tuner.report.page_model import Fact, Tone, Verdict
+from tuner.report.words import NOTHING, command_lines, counted, figure_name, flags_text, slo_text
+from tuner.study.importance import Mattered
+
+_FLATTERED = 1.02
+"""A difference to what another launch should sustain that is worth a word."""
+_STATUS: dict[Status, tuple[str, Tone]] = {
+    Status.UNCONFIRMED: ("not confirmed", "open"),
+    Status.CONFIRMED: ("confirmed", "good"),
+    Status.CONTRADICTED: ("contradicted", "bad"),
+    Status.INCONCLUSIVE: ("inconclusive", "open"),
+}
 
 
 def verdict_of(answer: Answer, slos: Sequence[Slo]) -> Verdict:
@@ -57,7 +69,9 @@ def _facts(answer: Answer) -> Iterator[Fact]:
         f"{answer.headroom_wanted:g}× asked for",
         "good" if answer.sustained else "bad",
     )
-    yield from _gain(answer)
+    yield from _over_defaults(answer)
+    yield _standing(answer)
+    yield _confirmation(answer)
     at_target = answer.best.at_target
     if at_target is not None:
         tone = "good" if at_target.slo_met else "bad"
@@ -71,19 +85,71 @@ def _bounds(candidate: Candidate) -> str:
     return f"{low:.3g}–{high:.3g}" if high is not None else f"{low:.3g} or more"
 
 
-def _gain(answer: Answer) -> Iterator[Fact]:
-    baseline = answer.baseline
-    if baseline is None or baseline.trial == answer.trial or baseline.capacity_rps <= 0:
+def _over_defaults(answer: Answer) -> Iterator[Fact]:
+    """Yield the gain over vLLM's defaults, where they are not the answer themselves."""
+    gain = answer.gain
+    if gain is None or answer.baseline is None or answer.baseline.trial == answer.trial:
         return
-    ratio = answer.capacity_rps / baseline.capacity_rps
-    theirs = bounds_text(baseline.capacity_rps, baseline.capacity_lower_rps, baseline.capacity_upper_rps)
-    yield Fact("capacity over defaults", f"{ratio:.2f}×", f"they sustain {theirs}")
+    name = "capacity over defaults"
+    if gain.ratio is not None:
+        certain = gain.lower is not None and gain.lower > 1
+        ends = f"90 % interval {gain.lower or 0:.2f}–{gain.upper or 0:.2f}"
+        yield Fact(name, f"{gain.ratio:.2f}×", ends, "good" if certain else "open")
+    elif gain.lower is not None:
+        yield Fact(name, f"≥ {gain.lower:.2f}×", gain.note, "good" if gain.lower > 1 else "open")
+    elif gain.upper is not None:
+        yield Fact(name, f"≤ {gain.upper:.2f}×", gain.note, "open")
+    else:
+        yield Fact(name, "unknown", gain.note, "open")
+
+
+def _standing(answer: Answer) -> Fact:
+    """Return how the choice stands against the others."""
+    among = f"among {counted(answer.contenders, 'measured configuration')}"
+    if answer.ties:
+        return Fact("standing", "no clear winner", f"{len(answer.ties):,} within noise, {among}", "open")
+    return Fact("standing", "clear winner" if answer.clear_winner else "named", among, "good")
+
+
+def _confirmation(answer: Answer) -> Fact:
+    """Return whether fresh launches say the same."""
+    found = answer.confirmed
+    name, tone = _STATUS[found.status]
+    detail = f"at least {found.launches} fresh of each" if found.launches else "measured by one launch"
+    return Fact("confirmation", name, detail, tone)
 
 
 def _reasons(answer: Answer) -> Iterator[str]:
     if answer.flags:
         yield f"Changed from vLLM's defaults: {flags_text(answer.flags)}."
-    yield f"Chosen among {counted(answer.contenders, 'measured configuration')}."
+    yield from answer.why
+    yield from _expectation(answer)
+    if answer.best.undecided is not None:
+        yield f"Undecided: {answer.best.undecided}."
+    command = answer.confirmed.command
+    yield f"{answer.confirmed.text} To settle it: {command}" if command else answer.confirmed.text
+
+
+def _expectation(answer: Answer) -> Iterator[str]:
+    """Yield what another launch should sustain, where the figure of the best one is flattered by having been chosen."""
+    expected = answer.expected
+    if expected is not None and not answer.confirmed.repeated and expected.rps < answer.capacity_rps / _FLATTERED:
+        bounds = bounds_text(expected.rps, expected.lower_rps, expected.upper_rps)
+        yield f"The best of {answer.contenders:,} is flattered by chance: expect {bounds} of another launch."
+
+
+def weights_of(found: Sequence[Mattered], notes: Sequence[str] = ()) -> Weights:
+    """Return what mattered as the page shows it."""
+    said = [f"{figure_name(one.figure)}: {one.warning}" for one in found if one.warning]
+    return Weights(
+        single=tuple(
+            Weight(one.figure, each.parameter, each.share, each.lower, each.upper, is_apart=each.is_apart)
+            for one in found
+            for each in one.parameters
+        ),
+        pairs=tuple((one.figure, each.first, each.second, each.share) for one in found for each in one.pairs),
+        notes=(*said, *notes),
+    )
 
 
 def _milliseconds(value: float | None) -> str:

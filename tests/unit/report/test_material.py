@@ -56,6 +56,19 @@ def test_of_many_trials_those_that_matter_are_shown_and_an_even_choice_of_the_re
     assert rest[-1] > 960
 
 
+def test_a_crowd_that_ties_with_the_answer_pushes_nobody_out():
+    material = crowd(1000)
+    tied = replace(material, ties=frozenset(range(100, 1100)))
+    numbers = {trial.number for trial in shown(tied, most=57)}
+    assert {0, 1, 2, 3, 5} <= numbers
+    assert len(numbers) == 57
+
+
+def test_of_many_ties_those_with_the_highest_capacity_are_compared():
+    ties = frozenset({2, 4, 6})
+    assert [trial.number for trial in compared(make_material(ties=ties))] == [3, 0, 1, 6, 2, 4]
+
+
 def test_a_page_that_leaves_trials_out_says_so():
     assert study_page(crowd(1000)).thinned.startswith("The charts show 240 of 1,007 trials")
     assert not study_page(make_material()).thinned

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.nights import make_material, named
+from tuner.report.material import Weights
 from tuner.report.page import render
 from tuner.report.page_model import Fact, Page, Verdict
 from tuner.report.story import study_page
@@ -94,10 +95,10 @@ def test_hostile_text_adds_no_element_and_arrives_whole():
         label=HOSTILE,
         study=named(material.study, model=HOSTILE),
         verdict=Verdict(HOSTILE, HOSTILE, HOSTILE, (Fact(HOSTILE, HOSTILE, HOSTILE),), (HOSTILE,)),
-        weights_note=HOSTILE,
+        weights=Weights(notes=(HOSTILE,)),
     )
     calm = replace(
-        material, label="a", study=named(material.study, model="b"), weights_note="e",
+        material, label="a", study=named(material.study, model="b"), weights=Weights(notes=("e",)),
         verdict=Verdict("a", "b", "c", (Fact("a", "b", "c"),), ("d",)),
     )  # fmt: skip
     pages = [render(Page(label, label, (study_page(made),))) for label, made in ((HOSTILE, hostile), ("a", calm))]

@@ -9,7 +9,7 @@ from tuner.domain.trial import Trial
 from tuner.domain.units import format_ms
 from tuner.report.chart import Axis, Figure, Limit, Plot, Point, Series, Table, Tone
 from tuner.report.figures.capacities import row_name
-from tuner.report.material import Material, compared
+from tuner.report.material import MOST_CURVES, Material, compared
 from tuner.report.words import figure_name, latency_text, trial_title
 
 _ALWAYS = tuple(product((Latency.TTFT, Latency.TPOT), (Percentile.P50, Percentile.P95)))
@@ -34,7 +34,7 @@ _HEAD = (
 
 def curves_figure(material: Material) -> Figure:
     """Return the curves of the answer, the defaults, the candidates and what ties with the answer."""
-    trials = compared(material)
+    trials = compared(material, MOST_CURVES)
     charts = tuple(chart for which in _statistics(material.slos) if (chart := _chart(material, trials, *which)).points)
     if not charts:
         return Figure("curves", "Latency by rate", "", missing="No load point with a known rate was measured.")

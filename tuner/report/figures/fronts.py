@@ -7,7 +7,7 @@ from tuner.domain.study import CAPACITY
 from tuner.domain.trial import Trial
 from tuner.report.chart import Axis, Figure, Limit, Plot, Point, Series, Table, Tone
 from tuner.report.figures.capacities import bounds
-from tuner.report.material import Material
+from tuner.report.material import Material, compared
 from tuner.report.words import (
     figure_name,
     figure_shown,
@@ -72,8 +72,17 @@ def _figures(material: Material, trial: Trial) -> dict[str, float]:
 
 
 def _chart(material: Material, trials: Sequence[Trial], across: str, up: str) -> Plot:
+    named = {trial.number for trial in (*compared(material), *_on_front(material, trials))}
     marks = [
-        Series(name, tone, tuple(_point(material, one, across, up) for one in trials if material.tone(one) is tone))
+        Series(
+            name,
+            tone,
+            tuple(
+                _point(material, trial, across, up, named=trial.number in named)
+                for trial in trials
+                if material.tone(trial) is tone
+            ),
+        )
         for tone, name in _NAMES.items()
     ]
     figures = [_figures(material, trial) for trial in trials]
@@ -82,17 +91,20 @@ def _chart(material: Material, trials: Sequence[Trial], across: str, up: str) ->
         title=f"{figure_name(up)} against {figure_name(across)}",
         x=trial_axis(across, [figure_shown(across, each[across]) for each in figures]),
         y=trial_axis(up, [figure_shown(up, each[up]) for each in figures]),
-        series=(_line(material, trials, across, up), *(each for each in marks if each.points)),
+        series=tuple(each for each in (_line(material, trials, across, up), *marks) if each.points),
         limits=(*_limits(material, "x", across), *_limits(material, "y", up)),
         height=400,
     )
 
 
+def _on_front(material: Material, trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if material.judged[trial.number].on_front]
+
+
 def _line(material: Material, trials: Sequence[Trial], across: str, up: str) -> Series:
-    on_front = [trial for trial in trials if material.judged[trial.number].on_front]
     places = sorted(
         (figure_shown(across, figures[across]), figure_shown(up, figures[up]))
-        for figures in (_figures(material, trial) for trial in on_front)
+        for figures in (_figures(material, trial) for trial in _on_front(material, trials))
     )
     held = "step-before" if is_maximised(across) else "step"
     return Series("the front", Tone.FRONT, tuple(Point(x, y) for x, y in places), held, "none")
@@ -105,10 +117,10 @@ def _limits(material: Material, axis: Literal["x", "y"], name: str) -> Iterator[
         yield Limit(axis, material.target_rps, f"target {material.target_rps:g}", "target")
 
 
-def _point(material: Material, trial: Trial, across: str, up: str) -> Point:
+def _point(material: Material, trial: Trial, across: str, up: str, *, named: bool) -> Point:
+    """Return a trial's mark, with its capacity's interval where it is named: on every dot it would hide them all."""
     judged = material.judged[trial.number]
     low, high = bounds(judged.capacity)
-    named = judged.on_front or material.tone(trial) is not Tone.OTHER  # an interval on every dot would hide them all
     on_x, on_y = named and across == CAPACITY, named and up == CAPACITY
     return Point(
         x=figure_shown(across, judged.figures[across]),
@@ -131,8 +143,7 @@ def _label(material: Material, trial: Trial) -> tuple[str, ...]:
 
 def _table(material: Material, trials: Sequence[Trial]) -> Table:
     first = material.metrics[0]
-    on_front = [trial for trial in trials if material.judged[trial.number].on_front]
-    ordered = sorted(on_front, key=lambda trial: -material.judged[trial.number].figures[first])
+    ordered = sorted(_on_front(material, trials), key=lambda trial: -material.judged[trial.number].figures[first])
     rows = tuple(
         (
             trial_title(trial),

@@ -1,6 +1,6 @@
 """Owns what shows the parameters: how much each mattered, and all of them at once in parallel coordinates."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tuner.domain.flags import FlagValue
 from tuner.domain.space import Parameter
@@ -13,34 +13,65 @@ from tuner.report.words import figure_name, figure_shown, figure_text, trial_tit
 
 def importance_figure(material: Material) -> Figure:
     """Return a bar for each parameter and objective, or why there is none."""
-    heading = "Importance"
-    if not material.weights:
-        return Figure("importance", heading, "", missing=material.weights_note or "No importances were computed.")
-    objectives = tuple(dict.fromkeys(weight.objective for weight in material.weights))
-    rows = tuple((figure_name(w.objective), w.parameter, f"{w.share:.0%}") for w in material.weights)
-    lead = "The share of an objective's variation that a parameter explains, over the search space as a whole."
+    found, heading = material.weights, "Importance"
+    if not found.single:
+        return Figure("importance", heading, "", missing=" ".join(found.notes) or "No importances were computed.")
+    objectives = tuple(dict.fromkeys(weight.objective for weight in found.single))
     return Figure(
         "importance",
         heading,
-        lead,
-        tuple(_bars(name, [weight for weight in material.weights if weight.objective == name]) for name in objectives),
-        (Table(("objective", "parameter", "importance"), rows),),
-        notes=(material.weights_note,) if material.weights_note else (),
+        "How differently a flag is set in the best trials than in all, as a share of all flags (Optuna's PED-ANOVA). "
+        "Whiskers are 90 % intervals; a grey bar can't be told apart from chance.",
+        tuple(_bars(name, [weight for weight in found.single if weight.objective == name]) for name in objectives),
+        tuple(_tables(material)),
+        notes=found.notes,
     )
 
 
 def _bars(objective: str, weights: Sequence[Weight]) -> Plot:
     ordered = sorted(weights, key=lambda weight: -weight.share)
     said = figure_name(objective)
-    points = tuple(Point(w.share * 100, w.parameter, (w.parameter, f"{w.share:.1%} of {said}")) for w in ordered)
+    series = (
+        Series(name, tone, tuple(_bar(weight, said) for weight in ordered if weight.is_apart is apart), marks="bars")
+        for name, tone, apart in (("mattered", Tone.FIRST, True), ("within chance", Tone.OTHER, False))
+    )
     return Plot(
         id=f"importance-{objective.replace('_', '-')}",
         title=said,
         x=Axis("importance", unit="%", zero=True),
         y=Axis("", "category", categories=tuple(weight.parameter for weight in ordered)),
-        series=(Series(said, Tone.FIRST, points, marks="bars"),),
+        series=tuple(each for each in series if each.points),
         height=70 + 30 * len(ordered),
     )
+
+
+def _bar(weight: Weight, objective: str) -> Point:
+    apart = "" if weight.is_apart else ", within what chance brings"
+    return Point(
+        x=weight.share * 100,
+        y=weight.parameter,
+        label=(weight.parameter, f"{_share(weight)} of {objective}{apart}"),
+        x_low=weight.lower * 100,
+        x_high=weight.upper * 100,
+    )
+
+
+def _share(weight: Weight) -> str:
+    return f"{weight.share:.0%} ({weight.lower:.0%}–{weight.upper:.0%})"
+
+
+def _tables(material: Material) -> Iterator[Table]:
+    rows = tuple(
+        (figure_name(one.objective), one.parameter, _share(one), "yes" if one.is_apart else "no")
+        for one in material.weights.single
+    )
+    yield Table(("objective", "parameter", "importance (90 % interval)", "told apart from chance"), rows)
+    pairs = tuple(
+        (figure_name(name), f"{first} with {second}", f"{share:.0%}")
+        for name, first, second, share in material.weights.pairs
+    )
+    if pairs:
+        yield Table(("objective", "to be chosen together", "explained only together"), pairs)
 
 
 def parallel_figure(material: Material, trials: Sequence[Trial]) -> Figure:

@@ -2,12 +2,15 @@
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
+for (const chart of Object.values(data.charts)) for (const each of chart.series ?? []) each.points ??= [];
+
 const SYMBOLS = {
   best: [d3.symbolStar, 190], defaults: [d3.symbolSquare, 105], candidate: [d3.symbolTriangle, 110],
   tie: [d3.symbolDiamond, 100], failed: [d3.symbolTimes, 60], front: [d3.symbolCircle, 80], other: [d3.symbolCircle, 52],
 };
 const CURVES = { straight: d3.curveLinear, step: d3.curveStepAfter, "step-before": d3.curveStepBefore };
 const TIME_MARGIN = 112; // the same for all charts over time, so that they line up
+const LONG_NIGHT = 36 * 3600e3; // milliseconds; of more than that, days are named
 // Intervals may widen an axis this far beyond the largest value; what is longer ends in an arrow. A chart of rows is
 // about intervals, in the others they stand beside the marks.
 const BEYOND = { rows: 2.5, field: 1.35 };
@@ -62,6 +65,10 @@ function showTip(mark, study, box) {
 
 const hideTip = () => { tip.hidden = true; };
 
+// Shows the focused mark's tip again where the page has scrolled to: focusing a mark may be what scrolls it.
+let pinned = null;
+addEventListener("scroll", () => (pinned && !tip.hidden ? pinned() : hideTip()), { passive: true });
+
 // One stop for the Tab key in each chart; arrow keys walk from mark to mark, Enter opens the trial.
 function interactive(marks, study, { along, anchor = ".symbol, rect" } = {}) {
   const nodes = along ? d3.sort(marks.nodes(), (node) => along(d3.select(node).datum())) : marks.nodes();
@@ -77,9 +84,13 @@ function interactive(marks, study, { along, anchor = ".symbol, rect" } = {}) {
     .on("pointerleave", hideTip)
     .on("focus", (event, mark) => {
       const target = event.currentTarget.querySelector(anchor) ?? event.currentTarget;
-      showTip(mark, study, target.getBoundingClientRect());
+      pinned = () => showTip(mark, study, target.getBoundingClientRect());
+      pinned();
     })
-    .on("blur", hideTip)
+    .on("blur", () => {
+      pinned = null;
+      hideTip();
+    })
     .on("click", (_, mark) => openSheet(study, mark.trial))
     .on("keydown", (event, mark) => {
       const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
@@ -166,7 +177,10 @@ function titled(axis) {
 function ticked(make, scale, axis, room) {
   const made = make(scale).tickSizeOuter(0);
   if (axis.scale === "category") return made.tickSizeInner(0).tickPadding(8);
-  if (axis.scale === "time") return made.ticks(Math.max(2, room / 90)).tickFormat(d3.utcFormat("%H:%M"));
+  if (axis.scale === "time") {
+    const [from, to] = scale.domain();
+    return made.ticks(Math.max(2, room / 90)).tickFormat(d3.utcFormat(to - from > LONG_NIGHT ? "%d %b" : "%H:%M"));
+  }
   if (axis.scale === "log") return made.ticks(Math.max(2, room / 60), tick);
   return made.ticks(Math.max(2, room / 80)).tickFormat(tick);
 }
@@ -311,6 +325,9 @@ function drawBars(group, series, x, y) {
   const marks = group.selectAll("g").data(series.points).join("g").attr("class", "mark bar");
   marks.append("rect").attr("x", x(0)).attr("y", (p) => y(p.y)).attr("rx", 3)
     .attr("width", (p) => Math.max(1, x(p.x) - x(0))).attr("height", y.bandwidth());
+  marks.filter((p) => isNumber(p.x_low)).each(function draw(p) {
+    interval(d3.select(this), x(p.x_low), x(p.x_high), place(y, p.y), "x", false);
+  });
 }
 
 function drawLanes(holder, chart, study) {
@@ -402,5 +419,4 @@ for (const button of document.querySelectorAll(".copy"))
     }
   });
 
-addEventListener("scroll", hideTip, { passive: true });
 document.documentElement.dataset.ready = "yes";

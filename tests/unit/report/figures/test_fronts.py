@@ -59,6 +59,14 @@ def test_without_figures_it_says_why_there_is_no_front():
     assert front_figure(make_material(judged={}), ()).missing
 
 
+def test_without_a_front_among_the_shown_trials_there_is_no_line():
+    material = make_material()
+    other = [trial for trial in shown(material) if trial.number == 4]
+    (chart,) = front_figure(material, other).charts
+    assert isinstance(chart, Plot)
+    assert [series.name for series in chart.series] == ["beaten by another"]
+
+
 def test_the_table_lists_the_front_best_first():
     material = make_material()
     (table,) = front_figure(material, shown(material)).tables

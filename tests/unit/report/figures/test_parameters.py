@@ -5,7 +5,7 @@ from dataclasses import replace
 from tests.fakes.nights import make_material
 from tuner.report.chart import Parallel, Plot, Tone
 from tuner.report.figures.parameters import importance_figure, parallel_figure
-from tuner.report.material import Material, shown
+from tuner.report.material import Material, Weights, shown
 
 
 def parallel(material: Material) -> Parallel:
@@ -14,17 +14,24 @@ def parallel(material: Material) -> Parallel:
     return chart
 
 
-def test_an_importance_is_a_bar_in_percent_the_longest_first():
+def test_an_importance_is_a_bar_in_percent_with_its_interval_the_longest_first():
     (chart,) = importance_figure(make_material()).charts
     assert isinstance(chart, Plot)
-    assert [(point.y, point.x) for point in chart.series[0].points] == [
-        ("max-num-seqs", 70.0),
-        ("max-num-batched-tokens", 30.0),
+    assert chart.y.categories == ("max-num-seqs", "max-num-batched-tokens")
+    mattered, chance = chart.series
+    assert [(point.y, point.x, point.x_low, point.x_high) for point in mattered.points] == [
+        ("max-num-seqs", 70.0, 50.0, 90.0)
     ]
+    assert (chance.points[0].y, chance.tone) == ("max-num-batched-tokens", Tone.OTHER)
+
+
+def test_parameters_that_must_be_chosen_together_are_listed():
+    *_, pairs = importance_figure(make_material()).tables
+    assert pairs.rows == (("capacity", "max-num-seqs with max-num-batched-tokens", "12%"),)
 
 
 def test_without_importances_it_says_why():
-    assert importance_figure(make_material(weights=(), weights_note="too few trials")).missing == "too few trials"
+    assert importance_figure(make_material(weights=Weights(notes=("too few trials",)))).missing == "too few trials"
 
 
 def test_every_measured_trial_crosses_its_parameters_and_its_figures():
