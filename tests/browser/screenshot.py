@@ -11,8 +11,8 @@ from playwright.sync_api import sync_playwright
 from tests.browser.conftest import ARGUMENTS, chromium
 
 ROOT = Path(__file__).parents[2]
-WIDTH, HEIGHT = 1180, 1420
-"""Pixels: from the answer to the end of the trade-off."""
+WIDTH, HEIGHT = 1180, 1000
+"""Pixels; the picture goes on to the end of the trade-off."""
 LARGEST = 200_000
 
 
@@ -38,7 +38,9 @@ def photograph(page: Path, target: Path) -> None:
         opened = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         opened.goto(page.as_uri())
         opened.wait_for_selector("html[data-ready]")
-        opened.screenshot(path=target)
+        end = opened.locator('[data-chart="s0-front"]').bounding_box()
+        bottom = end["y"] + end["height"] + 6 if end else HEIGHT
+        opened.screenshot(path=target, full_page=True, clip={"x": 0, "y": 0, "width": WIDTH, "height": bottom})
         browser.close()
 
 

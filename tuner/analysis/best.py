@@ -6,7 +6,7 @@ confirmed. What a contender's capacity is under the SLOs asked for is handed in;
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tuner.analysis.confirmation import Confirmation, Repeated, before, verdict_on
 from tuner.analysis.contender import Contender, baseline_of, limit_share
@@ -137,6 +137,7 @@ def answer(
     target_rps: float,
     headroom: float,
     slos: Sequence[Slo],
+    whole: Callable[[Contender], Contender] = lambda one: one,
 ) -> Answer:
     """Return the answer for a target rate, with the defaults and the user's candidates beside it.
 
@@ -148,13 +149,14 @@ def answer(
         target_rps: Requests per second.
         headroom: How many times the target rate must be sustained.
         slos: What the contenders were judged by.
+        whole: From a contender that was only glimpsed at to itself with its load points, which an answer shows.
     """
     run = race(contenders, target_rps, headroom, slos)
     confirmed = verdict_on(run, before(run, target_rps, headroom, slos))
     repeated = {one.trial: one for one in confirmed.repeated}
     capacities = {place: _capacity(run.contenders[place], repeated) for place in run.among}
     shown = {
-        one.trial.number: _candidate(one, capacities.get(place, one.capacity), model, base_flags, target_rps)
+        one.trial.number: _candidate(whole(one), capacities.get(place, one.capacity), model, base_flags, target_rps)
         for place, one in enumerate(contenders)
         if place == run.named or one.trial.role in {TrialRole.BASELINE, TrialRole.CANDIDATE}
     }

@@ -1,13 +1,15 @@
 """A measured trial as it stands for a choice, judged by the SLOs that were asked for. Chooses nothing. Pure."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from tuner.analysis.figures import point_at
 from tuner.analysis.undecided import Undecided
-from tuner.domain.measurement import Capacity, LoadPoint
-from tuner.domain.slo import Slo
+from tuner.domain.measurement import Capacity, Distribution, LoadPoint
+from tuner.domain.overview import AtRate
+from tuner.domain.slo import Latency, Percentile, Slo
 from tuner.domain.trial import Trial, TrialRole
 
 
@@ -25,6 +27,8 @@ class Contender:
     """What launches that confirm found of the same configuration, under the same SLOs."""
     repeated_points: tuple[tuple[LoadPoint, ...], ...] = ()
     """The load points of those launches."""
+    glimpsed: AtRate | None = None
+    """What speaks for the target rate, where the load points themselves were not read; see `use_names`."""
 
     @property
     def is_baseline(self) -> bool:
@@ -43,7 +47,10 @@ class Use:
 
     slo: Slo
     seconds: float
-    point: LoadPoint
+    sample: Distribution
+    """What the statistic is of."""
+    rate: float | None
+    """Offered requests per second."""
 
     @property
     def share(self) -> float:
@@ -56,9 +63,42 @@ def tightest(points: Sequence[LoadPoint], rate: float, slos: Sequence[Slo]) -> U
     point = point_at(points, rate)
     if point is None:
         return None
-    values = [(point.summary.latency(slo.latency).statistic(slo.percentile), slo) for slo in slos]
-    uses = [Use(slo, value, point) for value, slo in values if value is not None]
-    return max(uses, key=lambda use: use.share) if uses and len(uses) == len(values) else None
+    latency = point.summary.latency
+    uses = [(slo, latency(slo.latency).statistic(slo.percentile)) for slo in slos]
+    return _tightest(uses, latency, point.arrivals.offered_rps)
+
+
+def use_at(contender: Contender, rate: float, slos: Sequence[Slo]) -> Use | None:
+    """Return what a contender uses of its tightest limit at a rate, by its own launch; None where a figure is missing.
+
+    Of one that was only glimpsed at, the rate must be the one it was glimpsed at for.
+    """
+    glimpsed = contender.glimpsed
+    if glimpsed is None:
+        return tightest(contender.points, rate, slos)
+    uses = [(slo, glimpsed.figures[slo.name]) for slo in slos]
+    return _tightest(uses, lambda latency: _sample(glimpsed, latency), glimpsed.rate)
+
+
+def use_names(slos: Sequence[Slo]) -> tuple[str, ...]:
+    """Return the figures that `Contender.glimpsed` must hold: whole samples of what the SLOs limit."""
+    latencies = dict.fromkeys(slo.latency for slo in slos)
+    return tuple(f"{latency}_{statistic}" for latency in latencies for statistic in ("count", *Percentile))
+
+
+def _sample(glimpsed: AtRate, latency: Latency) -> Distribution:
+    known = {str(one): glimpsed.figures[f"{latency}_{one}"] for one in Percentile}
+    return Distribution(count=int(glimpsed.figures[f"{latency}_count"] or 0), **known)
+
+
+def _tightest(
+    uses: Sequence[tuple[Slo, float | None]], sample_of: Callable[[Latency], Distribution], rate: float | None
+) -> Use | None:
+    known = [(seconds / slo.limit, slo, seconds) for slo, seconds in uses if seconds is not None]
+    if not known or len(known) < len(uses):
+        return None
+    _, slo, seconds = max(known, key=itemgetter(0))
+    return Use(slo, seconds, sample_of(slo.latency), rate)
 
 
 def limit_share(contender: Contender, rate: float, slos: Sequence[Slo]) -> float:
@@ -66,5 +106,5 @@ def limit_share(contender: Contender, rate: float, slos: Sequence[Slo]) -> float
 
     Infinity where a figure is missing.
     """
-    use = tightest(contender.points, rate, slos)
+    use = use_at(contender, rate, slos)
     return math.inf if use is None else use.share

@@ -7,7 +7,7 @@ comes from its sample), and that between launches of one configuration, which no
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from tuner.analysis.contender import Contender, Use, tightest
@@ -61,8 +61,7 @@ def of_capacity(capacity: Capacity) -> Figure:
 
 def of_use(use: Use) -> Figure:
     """Return the share of a limit in use as a figure."""
-    sample = use.point.summary.latency(use.slo.latency)
-    error = percentile_error(sample, use.slo.percentile) / max(use.seconds, _NOTHING)
+    error = percentile_error(use.sample, use.slo.percentile) / max(use.seconds, _NOTHING)
     return Figure(math.log(max(use.share, _NOTHING)), error**2)
 
 
@@ -128,7 +127,7 @@ def pooled(figures: Sequence[Figure], launches: Spread) -> Figure:
     """
     if len(figures) == 1:
         one = figures[0]
-        return replace(one, variance=(one.variance + launches.variance) * launches.doubt)
+        return Figure(one.log, (one.variance + launches.variance) * launches.doubt, one.is_open, one.held)
     weights = [1 / max(one.variance + launches.variance, 1e-12) for one in figures]
     total = sum(weights)
     mean = sum(weight * one.log for weight, one in zip(weights, figures, strict=True)) / total

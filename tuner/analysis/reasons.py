@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tuner.analysis.contender import Use, tightest
+from tuner.analysis.contender import Use, use_at
 from tuner.analysis.ties import Race, leader
 from tuner.domain.flags import Flags, format_value
 from tuner.domain.measurement import Capacity
@@ -42,7 +42,7 @@ class _Told:
     def binds(self, place: int) -> str:
         """Return the first sentence."""
         capacity, use = self._capacity(place), self._use(place)
-        at = use.point.arrivals.offered_rps if use else None
+        at = use.rate if use else None
         share = f"; at {at:.3g} req/s it uses {_use_text(use)}" if use and at else ""
         if capacity.rps <= 0:
             return f"No measured rate held: {self._limit(capacity)} at the lowest one already{share}."
@@ -116,7 +116,7 @@ class _Told:
         return self.capacities.get(place, self.race.contenders[place].capacity)
 
     def _use(self, place: int) -> Use | None:
-        return tightest(self.race.contenders[place].points, self.target_rps, tuple(self.slos.values()))
+        return use_at(self.race.contenders[place], self.target_rps, tuple(self.slos.values()))
 
 
 def slo_text(slo: Slo) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tuner.analysis.contender import Contender, tightest
+from tuner.analysis.contender import Contender, tightest, use_at
 from tuner.analysis.noise import Figure, Spread, launch_noise, of_capacity, of_use, pooled
 from tuner.analysis.normal import apart
 from tuner.domain.slo import Slo
@@ -100,8 +100,8 @@ def _capacity(contender: Contender, launches: Spread) -> Figure:
 
 
 def _share(contender: Contender, target_rps: float, slos: Sequence[Slo], launches: Spread) -> Figure:
-    runs = contender.repeated_points or (contender.points,)
-    uses = [use for points in runs if (use := tightest(points, target_rps, slos)) is not None]
+    runs = [tightest(points, target_rps, slos) for points in contender.repeated_points]
+    uses = [use for use in runs or [use_at(contender, target_rps, slos)] if use is not None]
     return pooled([of_use(use) for use in uses], launches) if uses else _NO_FIGURE
 
 

@@ -65,32 +65,26 @@ def best(
     It sustains the target rate times the headroom within the SLOs (the study's own, unless --slo is given), at the best
     latency at the target rate. Where none does, the one with the highest capacity, and how many replicas would.
     """
-    from tuner.analysis.drift import drift
     from tuner.cli.console import print_json, stdout
     from tuner.cli.drift_view import drift_line
     from tuner.cli.tables import print_answer
-    from tuner.study.answer import best_answer
+    from tuner.study.answer import stored_answer
+    from tuner.study.listing import stored_drift
 
     refuse_both(emit, as_json=as_json)
     slos = parse_slos(slo)
     with chosen_study(db, study) as (reader, chosen):
-        measured = reader.trials(chosen.id)
-        found = best_answer(
-            chosen,
-            measured,
-            target_rps=target_rps,
-            headroom=headroom,
-            slos=slos or chosen.spec.slos,
-            records=reader,
-        )
+        found = stored_answer(chosen, reader, target_rps=target_rps, headroom=headroom, slos=slos or chosen.spec.slos)
+        drifted = drift_line(stored_drift(chosen, reader))
+        named = reader.trials(chosen.id, numbers=[found.trial])
     if emit is not None:
-        print_form(emit, chosen, measured, found)
+        print_form(emit, chosen, named, found)
     elif as_json:
-        print_json(found.model_dump(mode="json") | {"drift": drift_line(drift(measured))})
+        print_json(found.model_dump(mode="json") | {"drift": drifted})
     else:
         print_answer(stdout(), found, chosen)
-        if line := drift_line(drift(measured)):
-            stdout().print(f"\n{line}")
+        if drifted:
+            stdout().print(f"\n{drifted}")
 
 
 def studies(db: Database = DEFAULT_DATABASE, *, as_json: Json = False) -> None:
@@ -172,6 +166,7 @@ def pareto(
     study: StudyOption = None,
     db: Database = DEFAULT_DATABASE,
     *,
+    everything: Annotated[bool, typer.Option("--all", help="Also all that are dominated, of a long study.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show which trials no other beats in every figure, and which are dominated.
@@ -189,7 +184,7 @@ def pareto(
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:
-        print_front(stdout(), found)
+        print_front(stdout(), found, everything=everything)
 
 
 def _default_metrics(study: "Study") -> tuple[str, ...]:

@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from tuner import __version__
-from tuner.cli import answers, bench, compare, confirm, files, gpus, plan, report, run, transfer, workloads
+from tuner.cli import (
+    answers,
+    bench,
+    compare,
+    confirm,
+    dashboard,
+    files,
+    gpus,
+    importance,
+    plan,
+    report,
+    run,
+    transfer,
+    workloads,
+)
 from tuner.domain.errors import TunerError
 
 _INTERNAL_ERROR = 1
@@ -29,9 +43,11 @@ confirm.register(app)
 answers.register(app)
 bench.register(app)
 compare.register(app)
+importance.register(app)
 plan.register(app)
 gpus.register(app)
 report.register(app)
+dashboard.register(app)
 transfer.register(app)
 files.register(app)
 workloads.register(app)

@@ -10,6 +10,7 @@ from rich.table import Table
 from tuner.cli.console import copyable
 from tuner.cli.drift_view import drift_line
 from tuner.cli.long_table import print_long
+from tuner.cli.plots import print_front_plot
 from tuner.cli.text import (
     NOTHING,
     THROTTLED,
@@ -233,6 +234,7 @@ def print_front(console: Console, front: "Front", *, everything: bool = False) -
     """Print a front, best first, then what it dominates."""
     wanted = ", ".join(f"{name} ({direction})" for name, direction in zip(front.metrics, front.directions, strict=True))
     console.print(f"Study {front.study}: {wanted}; judged by {', '.join(front.slos)}")
+    print_front_plot(console, front)
     members = [trial for trial in front.trials if trial.on_front]
     beaten = front.trials[len(members) :]
     shown = [*members, *(beaten if everything else beaten[:_BEATEN])]

@@ -61,7 +61,8 @@ def role_text(role: TrialRole) -> str:
 
 def purpose_text(purpose: Purpose) -> str:
     """Return why a measured configuration is launched again, in a few words."""
-    return {Purpose.DRIFT: "has the machine drifted?", Purpose.CONFIRM: "to confirm", Purpose.REFINE: "what is open"}.get(purpose, purpose.value)
+    words = {Purpose.DRIFT: "has the machine drifted?", Purpose.CONFIRM: "to confirm", Purpose.REFINE: "what is open"}
+    return words.get(purpose, purpose.value)
 
 
 def outcome_text(trial: Trial | Overview) -> str:

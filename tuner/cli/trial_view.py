@@ -9,6 +9,7 @@ from tuner.analysis.best import point_figures
 from tuner.analysis.explain import ExplainedPoint, explain_trial, is_throttled
 from tuner.analysis.undecided import Undecided
 from tuner.cli.console import copyable
+from tuner.cli.plots import print_trial_plot
 from tuner.cli.tables import plain_table
 from tuner.cli.text import (
     NOTHING,
@@ -61,6 +62,7 @@ def print_trial(console: Console, study: Study, trial: Trial, undecided: Undecid
     for launch in trial.launches:
         console.print(f"  launch {launch.attempt}: {_launch(launch)}")
     if trial.load_points:
+        print_trial_plot(console, study, trial)
         _print_points(console, trial.load_points)
         _print_explanations(console, explain_trial(trial, study.spec))
     copyable(console, serve_command(study.spec.model, {**study.spec.base_flags(), **trial.flags}))

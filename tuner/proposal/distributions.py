@@ -10,6 +10,9 @@ from optuna.distributions import (
 from tuner.domain.flags import FlagValue
 from tuner.domain.space import BoolParameter, CategoricalParameter, FloatParameter, IntParameter, Parameter
 
+_ON_A_STEP = 1e-8
+"""Optuna's own tolerance."""
+
 
 def distribution(parameter: Parameter) -> BaseDistribution:
     """Return Optuna's distribution of a parameter."""
@@ -34,3 +37,14 @@ def internal_value(of: BaseDistribution, value: FlagValue) -> float | None:
         return of.to_internal_repr(value)
     except (ValueError, TypeError):
         return None
+
+
+def holds(of: BaseDistribution, value: FlagValue) -> bool:
+    """Return whether a value lies within a distribution, on its steps where it has any."""
+    internal = internal_value(of, value)
+    if internal is None or isinstance(of, CategoricalDistribution):
+        return internal is not None
+    if not isinstance(of, (IntDistribution, FloatDistribution)):
+        raise AssertionError(f"no such distribution: {of!r}")  # noqa: TRY004  # no caller's mistake
+    steps = (internal - of.low) / of.step if of.step else 0.0
+    return of.low <= internal <= of.high and abs(steps - round(steps)) < _ON_A_STEP

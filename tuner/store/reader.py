@@ -155,6 +155,19 @@ class Reader(OpenDatabase):
             found = fetch(connection, sa.select(*chosen).order_by(benches.c.bench_id))
             return tuple((row["bench_id"], rows.bench_of(row)) for row in found)
 
+    def check_optuna(self) -> None:
+        """Return where Optuna's own tables stand beside the tuner's.
+
+        Raises:
+            InputError: they don't.
+        """
+        with self._snapshot() as connection:
+            there = sa.inspect(connection).has_table("version_info")
+        if not there:
+            raise InputError(
+                "holds no tables of Optuna's", where=self.location.display, advice="`tuner run` or `resume` makes them."
+            )
+
     def _decoded(self, table: Table, trial_id: int, index: int, decode: Callable[[bytes], _T]) -> _T | None:
         point = (load_points.c.trial_id == trial_id) & (load_points.c.point_index == index)
         with self._snapshot() as connection:

@@ -1,17 +1,25 @@
 """Answers from stored trials, for any target rate and any SLOs: what `tuner best` and the live view show."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tuner.analysis.best import Answer, Contender, answer, choose
+from tuner.analysis.contender import use_names
 from tuner.domain.errors import InputError
+from tuner.domain.measurement import Capacity
+from tuner.domain.overview import Overview
 from tuner.domain.slo import Slo
 from tuner.domain.study import StudySpec
-from tuner.domain.trial import Purpose, Study, Trial, TrialState
+from tuner.domain.trial import Purpose, Study, Trial, TrialRole, TrialState
 from tuner.metrics.capacity import capacity_of_points
+from tuner.store.reader import Reader
 from tuner.study.rejudge import Records, Rejudged, rejudged
 
 HEADROOM = 2.0
 """Capacity over target rate that an answer asks for by default: the field's habit is 2 to 3."""
+_SHOWN = frozenset({TrialRole.BASELINE, TrialRole.CANDIDATE})
+"""What an answer shows beside the one that it names."""
+_NO_CAPACITY = Capacity(rps=0.0, upper_rps=None)
+_MEASURED = Trial(id=0, number=0, role=TrialRole.SAMPLED, state=TrialState.MEASURED, flags={})
 
 
 def contenders(
@@ -65,6 +73,61 @@ def best_answer(
         InputError: the study has no measured trial yet.
     """
     among = contenders(trials, study.spec, slos, records)
+    return answer_among(study, among, target_rps=target_rps, headroom=headroom, slos=slos)
+
+
+def stored_answer(study: Study, results: Reader, *, target_rps: float, headroom: float, slos: Sequence[Slo]) -> Answer:
+    """Return the same answer as `best_answer` does from all of a stored study's trials, reading few of them whole.
+
+    For the study's own SLOs a glimpse tells whether a trial can be named; only what was launched again, what an answer
+    shows, and what has no capacity of its own is read with its load points.
+
+    Raises:
+        InputError: the study has no measured trial yet.
+    """
+    spec = study.spec
+    if set(slos) != set(spec.slos):
+        trials = results.trials(study.id)
+        return best_answer(study, trials, target_rps=target_rps, headroom=headroom, slos=slos, records=results)
+
+    def read(numbers: Sequence[int]) -> tuple[Contender, ...]:
+        return contenders(results.trials(study.id, numbers=numbers), spec, slos, results)
+
+    found = results.overviews(study.id, target_rps, use_names(slos))
+    measured = [one for one in found if one.state is TrialState.MEASURED]
+    due = [one.number for one in measured if one.again or one.role in _SHOWN or one.capacity is None]
+    known = {one.trial.number: one for one in read(due)}
+    among = tuple(known.get(one.number) or _glimpsed(one) for one in measured)
+    return answer_among(
+        study,
+        among,
+        target_rps=target_rps,
+        headroom=headroom,
+        slos=slos,
+        whole=lambda one: one if one.trial.number in known else read([one.trial.number])[0],
+    )
+
+
+def _glimpsed(one: Overview) -> Contender:
+    """Return a trial as a contender, without its load points. Its fields were validated when they were read."""
+    known = {"id": one.id, "number": one.number, "role": one.role, "flags": one.flags, "capacity": one.capacity}
+    return Contender(_MEASURED.model_copy(update=known), one.capacity or _NO_CAPACITY, (), glimpsed=one.at_rate)
+
+
+def answer_among(
+    study: Study,
+    among: Sequence[Contender],
+    *,
+    target_rps: float,
+    headroom: float,
+    slos: Sequence[Slo],
+    whole: Callable[[Contender], Contender] = lambda one: one,
+) -> Answer:
+    """Return the answer among contenders that are judged already; `whole` reads one that was only glimpsed.
+
+    Raises:
+        InputError: there is none.
+    """
     if not among:
         raise InputError(
             "no trial of this study is measured yet",
@@ -79,4 +142,5 @@ def best_answer(
         target_rps=target_rps,
         headroom=headroom,
         slos=slos,
+        whole=whole,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tuner.analysis.drift import Drift, drift
 from tuner.analysis.explain import is_throttled
 from tuner.domain.overview import Overview
-from tuner.domain.trial import Study, TrialRole
+from tuner.domain.trial import Purpose, Study
 from tuner.store.reader import Reader
 
 LISTED = ("ttft_p95", "tpot_p95", "goodput_rps")
@@ -29,5 +29,11 @@ def listing(study: Study, results: Reader) -> Listing:
     whole = results.trials(study.id, numbers=[one.number for one in found if one.throttled])
     hot = {trial.number for trial in whole if any(map(is_throttled, trial.judged_points))}
     told = [one._replace(throttled=one.number in hot) if one.throttled else one for one in found]
-    checked = any(one.again for one in found if one.role is TrialRole.BASELINE)
-    return Listing(told, drift(results.trials(study.id, load_points=False)) if checked else None)
+    return Listing(told, stored_drift(study, results))
+
+
+def stored_drift(study: Study, results: Reader) -> Drift | None:
+    """Return what the baseline's later measurements say; None also where there are none. The baseline is trial 0."""
+    baseline = results.trials(study.id, load_points=False, numbers=[0])
+    checked = any(one.launches_for(Purpose.DRIFT) or one.launches_for(Purpose.CONFIRM) for one in baseline)
+    return drift(results.trials(study.id, load_points=False)) if checked else None

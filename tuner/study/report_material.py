@@ -24,7 +24,7 @@ from tuner.metrics.windows import steady_window
 from tuner.report.figures.capacities import capacity_chart, capacity_table
 from tuner.report.figures.curves import rated
 from tuner.report.material import MOST_CURVES, Interval, Judged, Material, Reading, Weights, compared, evenly, shown
-from tuner.study.answer import best_answer, contenders
+from tuner.study.answer import answer_among, contenders
 from tuner.study.front import front
 from tuner.study.rejudge import Records, columns_of
 from tuner.study.report_words import no_verdict, verdict_of
@@ -96,7 +96,7 @@ def material_of(
         weights=weights,
         suspect=drifted.suspect if (drifted := drift(trials)) else frozenset(),
     )
-    return _with_readings(_with_answer(bare, study, trials, source), source)
+    return _with_readings(_with_answer(bare, study, among), source)
 
 
 def _metrics(objectives: Sequence[str]) -> tuple[str, ...]:
@@ -123,17 +123,10 @@ def _figures(one: Contender, metrics: Sequence[str], target_rps: float) -> dict[
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _with_answer(material: Material, study: Study, trials: Sequence[Trial], source: Source) -> Material:
-    if not material.judged:
+def _with_answer(material: Material, study: Study, among: Sequence[Contender]) -> Material:
+    if not among:
         return material
-    answer = best_answer(
-        study,
-        trials,
-        target_rps=material.target_rps,
-        headroom=material.headroom,
-        slos=material.slos,
-        records=source.records,
-    )
+    answer = answer_among(study, among, target_rps=material.target_rps, headroom=material.headroom, slos=material.slos)
     chosen = replace(material, best=answer.trial, ties=frozenset(answer.ties) - {answer.trial})
     verdict = replace(verdict_of(answer, material.slos), chart=capacity_chart(chosen), table=capacity_table(chosen))
     return replace(chosen, verdict=verdict)

@@ -105,9 +105,9 @@ def _over_defaults(answer: Answer) -> Iterator[Fact]:
 
 def _standing(answer: Answer) -> Fact:
     """Return how the choice stands against the others."""
-    among = f"among {counted(answer.contenders, 'measured configuration')}"
+    among = f"of {answer.contenders:,} measured"
     if answer.ties:
-        return Fact("standing", "no clear winner", f"{len(answer.ties):,} within noise, {among}", "open")
+        return Fact("standing", "no clear winner", f"{len(answer.ties):,} {among} within noise", "open")
     return Fact("standing", "clear winner" if answer.clear_winner else "named", among, "good")
 
 
@@ -115,7 +115,7 @@ def _confirmation(answer: Answer) -> Fact:
     """Return whether fresh launches say the same."""
     found = answer.confirmed
     name, tone = _STATUS[found.status]
-    detail = f"at least {found.launches} fresh of each" if found.launches else "measured by one launch"
+    detail = f"at least {found.launches} fresh launches" if found.launches else "a single launch"
     return Fact("confirmation", name, detail, tone)
 
 

@@ -72,7 +72,7 @@ def test_defaults_gain_nothing_over_themselves():
 def test_ties_are_called_no_clear_winner():
     tied = fact("standing", verdict(ties=(0, 3, 6), clear_winner=False))
     assert (tied.value, tied.tone) == ("no clear winner", "open")
-    assert tied.detail.startswith("3 within noise")
+    assert tied.detail.startswith("3 of 6 measured within noise")
     assert fact("standing", verdict(ties=(), clear_winner=True)).value == "clear winner"
 
 
