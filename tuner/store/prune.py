@@ -7,13 +7,16 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from tuner.store.engine import database_errors, fetch, reading_engine
 from tuner.store.location import DatabaseLocation
 from tuner.store.schema import load_points, machine_samples, request_records, scrapes, trials
-from tuner.store.writer import Store
+
+if TYPE_CHECKING:  # the writer brings Alembic along, which reading must not wait for
+    from tuner.store.writer import Store
 
 _RAW = (request_records, scrapes, machine_samples)
 _AT_ONCE = 500
@@ -51,7 +54,7 @@ def raw_data(location: DatabaseLocation, study_id: int) -> tuple[RawData, ...]:
     return tuple(each for each in found if each.size)
 
 
-def remove_raw_data(store: Store, load_point_ids: Collection[int]) -> None:
+def remove_raw_data(store: "Store", load_point_ids: Collection[int]) -> None:
     """Take out the raw records of load points, all or nothing. The caller holds the writer's lock."""
     with database_errors(store.location), store.engine.begin() as connection:
         for some in _batches(load_point_ids):
@@ -59,7 +62,7 @@ def remove_raw_data(store: Store, load_point_ids: Collection[int]) -> None:
                 connection.execute(sa.delete(table).where(table.c.load_point_id.in_(some)))
 
 
-def give_back_space(store: Store) -> None:
+def give_back_space(store: "Store") -> None:
     """Make an SQLite file as small as what it holds; a database server does that by itself.
 
     Takes as much free disk space as the file has afterwards.
