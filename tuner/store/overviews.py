@@ -135,8 +135,8 @@ def _figures(connection: Connection, ids: Sequence[int], names: Sequence[str]) -
     found: dict[int, AtRate] = {}
     for start in range(0, len(ids), _AT_ONCE):
         some = sa.select(*columns).where(load_points.c.load_point_id.in_(ids[start : start + _AT_ONCE]))
-        rows: list[tuple[Any, ...]] = list(map(tuple, connection.execute(some)))
-        read = [(*row[:3], row[3:]) for row in rows]
+        rows: Sequence[Sequence[Any]] = connection.execute(some).all()
+        read = [(*row[:3], tuple(row[3:])) for row in rows]
         for key, rate, met, values in _FIGURES.validate_python(read):
             found[key] = AtRate(rate, met, dict(zip(names, values, strict=True)))
     return found

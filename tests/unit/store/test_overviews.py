@@ -131,7 +131,7 @@ def test_a_sign_of_heat_is_told(night: Night, make_point: MakePoint, location: D
     "harm",
     [
         "UPDATE tuner_load_points SET ttft_p95 = 'fast'",
-        "UPDATE tuner_load_points SET rate = 'twice'",
+        "UPDATE tuner_load_points SET rate = 'twice' WHERE rate IS NOT NULL",
         "UPDATE tuner_trials SET flags = '[1]'",
         "UPDATE tuner_trials SET resolved = '{'",
         """UPDATE tuner_trials SET capacity = '{"rps": "much"}'""",
