@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 from pydantic_core import from_json
-from sqlalchemy import Column, Connection, Engine, Select, event
+from sqlalchemy import Column, Connection, Engine, Select, Table, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
@@ -112,10 +112,10 @@ def fetch(connection: Connection, query: Select[Any]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in result]
 
 
-def has_column(connection: Connection, column: Column[Any]) -> bool:
-    """Return whether a database has a column: one of an earlier revision may lack it."""
-    there = sa.inspect(connection).get_columns(column.table.name)
-    return any(each["name"] == column.name for each in there)
+def present_columns(connection: Connection, table: Table) -> list[Column[Any]]:
+    """Return the columns of a table that a database has: one of an earlier revision may lack some."""
+    there = {each["name"] for each in sa.inspect(connection).get_columns(table.name)}
+    return [column for column in table.columns if column.name in there]
 
 
 def recover_after_crash(path: Path) -> None:

@@ -11,17 +11,17 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from importlib import import_module
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tuner.domain.errors import SurroundingsError
 from tuner.domain.inert import inert
+from tuner.store.batches import batches
 
 Cell = str | int | float | bool | datetime | Mapping[str, Any] | Sequence[Any] | None
 Rows = Iterable[Mapping[str, Cell]]
@@ -154,7 +154,7 @@ def _write_parquet(path: Path, columns: Sequence[Column], rows: Rows) -> int:
     schema = arrow.schema([arrow.field(column.name, _arrow_type(arrow, column.kind)) for column in columns])
     count = 0
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-        for some in _batches(rows):
+        for some in batches(rows, _AT_ONCE):
             values = {column.name: [_arrow_value(row[column.name]) for row in some] for column in columns}
             writer.write_table(arrow.table(values, schema=schema))
             count += len(some)
@@ -188,9 +188,3 @@ def _arrow_value(value: Cell) -> str | float | datetime | None:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, (str, int, float, datetime)) else json.dumps(value)
-
-
-def _batches(rows: Rows) -> Iterator[list[Mapping[str, Cell]]]:
-    remaining = iter(rows)
-    while some := list(islice(remaining, _AT_ONCE)):
-        yield some

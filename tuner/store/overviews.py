@@ -19,7 +19,8 @@ from tuner.domain.measurement import Capacity
 from tuner.domain.overview import AtRate, Overview, speaker
 from tuner.domain.slo import split_name
 from tuner.domain.trial import Purpose, TrialRole, TrialState, judged_attempt
-from tuner.store.engine import has_column
+from tuner.store.batches import batches
+from tuner.store.engine import present_columns
 from tuner.store.schema import launches, load_points, trials
 
 _AT_ONCE = 5000
@@ -88,7 +89,7 @@ def _trials(connection: Connection, chosen: ColumnElement[bool]) -> list[_Trial]
 def _later_launches(connection: Connection, chosen: ColumnElement[bool]) -> Mapping[int, Mapping[int, Purpose]]:
     """Return the launches that were not for a trial's own figures, by trial: their attempts and purposes."""
     found: dict[int, dict[int, Purpose]] = defaultdict(dict)
-    if not has_column(connection, launches.c.purpose):
+    if all(column is not launches.c.purpose for column in present_columns(connection, launches)):
         return found
     columns = (launches.c.trial_id, launches.c.attempt, launches.c.purpose)
     query = sa.select(*columns).join(trials).where(chosen, launches.c.purpose != Purpose.MEASURE.value)
@@ -133,9 +134,9 @@ def _spoken(points: Sequence[_Point], later: Mapping[int, Purpose], rate: float)
 def _figures(connection: Connection, ids: Sequence[int], names: Sequence[str]) -> dict[int, AtRate]:
     columns = (load_points.c.load_point_id, load_points.c.rate, load_points.c.slo_met, *map(_column, names))
     found: dict[int, AtRate] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        some = sa.select(*columns).where(load_points.c.load_point_id.in_(ids[start : start + _AT_ONCE]))
-        rows: Sequence[Sequence[Any]] = connection.execute(some).all()
+    for some in batches(ids, _AT_ONCE):
+        query = sa.select(*columns).where(load_points.c.load_point_id.in_(some))
+        rows: Sequence[Sequence[Any]] = connection.execute(query).all()
         read = [(*row[:3], tuple(row[3:])) for row in rows]
         for key, rate, met, values in _FIGURES.validate_python(read):
             found[key] = AtRate(rate, met, dict(zip(names, values, strict=True)))

@@ -3,14 +3,14 @@
 Owns how much they take and their removal. Which of them may go is the caller's to say.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from tuner.store.batches import batches
 from tuner.store.engine import database_errors, fetch, reading_engine
 from tuner.store.location import DatabaseLocation
 from tuner.store.schema import load_points, machine_samples, request_records, scrapes, trials
@@ -57,7 +57,7 @@ def raw_data(location: DatabaseLocation, study_id: int) -> tuple[RawData, ...]:
 def remove_raw_data(store: "Store", load_point_ids: Collection[int]) -> None:
     """Take out the raw records of load points, all or nothing. The caller holds the writer's lock."""
     with database_errors(store.location), store.engine.begin() as connection:
-        for some in _batches(load_point_ids):
+        for some in batches(load_point_ids, _AT_ONCE):
             for table in _RAW:
                 connection.execute(sa.delete(table).where(table.c.load_point_id.in_(some)))
 
@@ -73,9 +73,3 @@ def give_back_space(store: "Store") -> None:
         raw = connection.connection.dbapi_connection
         if raw is not None:  # Around SQLAlchemy, which would begin a transaction: VACUUM refuses to run in one.
             raw.cursor().execute("VACUUM")
-
-
-def _batches(ids: Collection[int]) -> Iterator[list[int]]:
-    remaining = iter(ids)
-    while some := list(islice(remaining, _AT_ONCE)):
-        yield some

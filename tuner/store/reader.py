@@ -21,7 +21,8 @@ from tuner.domain.overview import Overview
 from tuner.domain.telemetry import MachineSample
 from tuner.domain.trial import Study, Trial, TrialState
 from tuner.store import rows
-from tuner.store.engine import OpenDatabase, database_errors, fetch, reading_engine
+from tuner.store.batches import batches
+from tuner.store.engine import OpenDatabase, database_errors, fetch, present_columns, reading_engine
 from tuner.store.location import DatabaseLocation
 from tuner.store.overviews import overviews
 from tuner.store.preflight import check_database
@@ -88,7 +89,7 @@ class Reader(OpenDatabase):
         with self._snapshot() as connection:
             if numbers is None:
                 return _trials(connection, chosen, with_load_points=load_points)
-            parts = (chosen & trials.c.number.in_(some) for some in _chunks(sorted(numbers)))
+            parts = (chosen & trials.c.number.in_(some) for some in batches(sorted(numbers), _AT_ONCE))
             return tuple(chain.from_iterable(_trials(connection, one, with_load_points=load_points) for one in parts))
 
     def overviews(self, study_id: int, rate: float, names: Sequence[str]) -> tuple[Overview, ...]:
@@ -132,8 +133,8 @@ class Reader(OpenDatabase):
         from tuner.store.records_codec import decode_columns  # noqa: PLC0415
 
         with self._snapshot() as connection:
-            found = sorted(chain.from_iterable(_point_keys(connection, some) for some in _chunks(trial_ids)))
-            for some in _chunks(found):
+            found = sorted(chain.from_iterable(_point_keys(connection, some) for some in batches(trial_ids, _AT_ONCE)))
+            for some in batches(found, _AT_ONCE):
                 query = sa.select(request_records).where(request_records.c.load_point_id.in_([key for *_, key in some]))
                 data = {row["load_point_id"]: row["data"] for row in fetch(connection, query)}
                 for trial_id, index, key in some:
@@ -201,11 +202,6 @@ def _point_keys(connection: Connection, trial_ids: Sequence[int]) -> list[tuple[
     return [(trial_id, index, key) for trial_id, index, key in connection.execute(query)]
 
 
-def _chunks(items: Sequence[_T]) -> Generator[Sequence[_T]]:
-    for start in range(0, len(items), _AT_ONCE):
-        yield items[start : start + _AT_ONCE]
-
-
 def _trials(connection: Connection, chosen: ColumnElement[bool], *, with_load_points: bool) -> tuple[Trial, ...]:
     launches_of = _by_trial(connection, launches, chosen, launches.c.attempt)
     points_of: Mapping[int, list[rows.Row]] = {}
@@ -229,8 +225,8 @@ def _by_trial(
     connection: Connection, table: Table, chosen: ColumnElement[bool], order: ColumnElement[int]
 ) -> Mapping[int, list[rows.Row]]:
     found: dict[int, list[rows.Row]] = defaultdict(list)
-    there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
-    columns = [column for column in table.columns if column.name in there]
-    for row in fetch(connection, sa.select(*columns).join(trials).where(chosen).order_by(order)):
+    for row in fetch(
+        connection, sa.select(*present_columns(connection, table)).join(trials).where(chosen).order_by(order)
+    ):
         found[row["trial_id"]].append(row)
     return found

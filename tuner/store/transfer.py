@@ -13,7 +13,6 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -22,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from tuner.domain.errors import InputError
 from tuner.domain.trial import TrialState
+from tuner.store.batches import batches
 from tuner.store.engine import database_errors, fetch, reading_engine
 from tuner.store.location import DatabaseLocation
 from tuner.store.optuna_tables import OptunaCopy
@@ -240,7 +240,7 @@ class _Hand:
 
     def _raw(self, point_ids: Mapping[int, int]) -> None:
         for table in _RAW:
-            for some in _batches(point_ids):
+            for some in batches(point_ids, _AT_ONCE):
                 query = sa.select(table).where(table.c.load_point_id.in_(some))
                 rows = fetch(self.source, query)
                 self._insert(table, ({**row, "load_point_id": point_ids[row["load_point_id"]]} for row in rows))
@@ -258,7 +258,7 @@ class _Hand:
     ) -> Iterator[Row]:
         """Yield the rows of trials, in the order in which they were made."""
         (key,) = table.primary_key.columns
-        for some in _batches(ids):
+        for some in batches(ids, _AT_ONCE):
             query = sa.select(*(columns or table.columns)).where(table.c.trial_id.in_(some)).order_by(key)
             yield from fetch(connection, query)
 
@@ -287,9 +287,3 @@ def _key(primary: Sequence[object] | None) -> int:
     if not isinstance(key, int):
         raise TypeError(f"a table gave the key {key!r}")
     return key
-
-
-def _batches(ids: Iterable[int]) -> Iterator[list[int]]:
-    remaining = iter(ids)
-    while some := list(islice(remaining, _AT_ONCE)):
-        yield some

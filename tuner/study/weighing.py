@@ -16,6 +16,7 @@ from typing import Protocol
 from tuner.domain.load import Outcome
 from tuner.metrics.columns import Columns
 from tuner.metrics.hindsight import Case, Question, Weighed, weigh
+from tuner.store.batches import batches
 from tuner.store.location import DatabaseLocation
 from tuner.store.reader import Reader, open_reader
 from tuner.store.records_codec import RecordColumns
@@ -84,11 +85,7 @@ def _weighed(question: Question, cases: Mapping[int, Case], records: Records) ->
 def _shared_out(
     question: Question, cases: Mapping[int, Case], location: DatabaseLocation, workers: int
 ) -> dict[int, Weighed]:
-    ids = list(cases)
-    jobs = [
-        _Job(question, {one: cases[one] for one in ids[start : start + _AT_ONCE]}, location)
-        for start in range(0, len(ids), _AT_ONCE)
-    ]
+    jobs = [_Job(question, {one: cases[one] for one in some}, location) for some in batches(cases, _AT_ONCE)]
     # spawn: a fork would share this process's open database.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         return {trial_id: one for found in pool.map(_carried_out, jobs) for trial_id, one in found.items()}
