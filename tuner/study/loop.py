@@ -31,6 +31,7 @@ from tuner.study.given import Given
 from tuner.study.history import History
 from tuner.study.point import Assignment
 from tuner.study.refining import Refining
+from tuner.study.relaunching import Relaunching
 from tuner.study.repeating import Repeating
 from tuner.study.setting import Setting, fingerprint
 from tuner.study.trial import TrialRunner
@@ -69,12 +70,9 @@ class StudyLoop:
         self._store = store
         self._history = History(reader, proposer.study_id)
         self._attempts = Attempts(runner, reader, proposer.study_id, notify)
-        self._repeating = Repeating(
-            setting.spec, self._attempts, self._history, notify, now=now, failed=self._count_against_surroundings
-        )
-        self._refining = Refining(
-            setting.spec, self._attempts, self._history, reader, notify, failed=self._count_against_surroundings
-        )
+        again = Relaunching(self._attempts, self._history, notify, failed=self._count_against_surroundings)
+        self._repeating = Repeating(setting.spec, again, self._history, now=now)
+        self._refining = Refining(setting.spec, again, self._history, reader)
         self._notify = notify
         self._now = now
         self._environment_failures = 0
@@ -134,7 +132,6 @@ class StudyLoop:
 
     def _recover(self) -> None:
         """Close what a killed tuner left open: tell what has its evidence, fail the rest."""
-        self._history.reload()
         for trial_id in self._proposer.running():
             trial = next((trial for trial in self._history.trials if trial.id == trial_id), None)
             proposal = self._proposer.proposal(trial_id, trial.flags if trial else {})

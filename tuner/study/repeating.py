@@ -1,21 +1,18 @@
 """Launches of measured configurations for their own sake: drift checks, and the confirmation of finalists.
 
-Owns when they happen and what is told of them; what is due, `tuner.study.repeats` says. What Optuna was told stands.
+Owns when they happen; what is due, `tuner.study.repeats` says.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from tuner.domain.events import MeasuredAgain, Observer, Relaunched
-from tuner.domain.failure import Failure
 from tuner.domain.study import StudySpec
-from tuner.domain.trial import Purpose, Trial
-from tuner.study.attempts import Attempts
+from tuner.domain.trial import Purpose
 from tuner.study.budget import counted, typical_trial
 from tuner.study.finalists import finalists
 from tuner.study.history import History
-from tuner.study.point import Assignment
+from tuner.study.relaunching import Relaunching
 from tuner.study.repeats import Again, affordable, confirmation, drift_due
 
 
@@ -25,20 +22,16 @@ class Repeating:
     def __init__(
         self,
         spec: StudySpec,
-        attempts: Attempts,
+        relaunching: Relaunching,
         history: History,
-        notify: Observer,
         *,
         now: Callable[[], datetime],
-        failed: Callable[[Failure], None],
     ) -> None:
-        """Take what the study's loop has, and who is told of a failure: it may end the study by raising."""
+        """Take what the study's loop has."""
         self._spec = spec
-        self._attempts = attempts
+        self._relaunching = relaunching
         self._history = history
-        self._notify = notify
         self._now = now
-        self._failed = failed
 
     def still_to_confirm(self) -> int:
         """Return how many launches are to be kept for confirming."""
@@ -84,14 +77,4 @@ class Repeating:
 
     async def _launch(self, again: Again) -> None:
         trial = self._history.trial(again.number)
-        assignment = Assignment(trial.id, trial.number, trial.flags, purpose=again.purpose)
-        outcome = await self._attempts.measure(assignment, self._announcing(trial, again.purpose))
-        self._history.refresh(trial.number)
-        failure = outcome if isinstance(outcome, Failure) else None
-        capacity = None if isinstance(outcome, Failure) else outcome.capacity
-        self._notify(MeasuredAgain(trial.number, again.purpose, capacity, trial.capacity, failure))
-        if failure is not None:
-            self._failed(failure)
-
-    def _announcing(self, trial: Trial, purpose: Purpose) -> Callable[[int], None]:
-        return lambda attempt: self._notify(Relaunched(trial.number, purpose, trial.flags, attempt))
+        await self._relaunching.launch(trial, again.purpose, before=trial.capacity)
