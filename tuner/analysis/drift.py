@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from tuner.analysis.noise import BETWEEN_LAUNCHES
+from tuner.analysis.assumed import BETWEEN_LAUNCHES
 from tuner.domain.measurement import Capacity
-from tuner.domain.trial import Launch, Purpose, Trial, TrialRole, TrialState
+from tuner.domain.trial import Launch, Purpose, Trial, TrialRole, measured_baseline
 
 _Z_INTERVAL = 1.645
 """Capacities come with 90 % intervals."""
@@ -72,18 +72,14 @@ def drift(trials: Sequence[Trial]) -> Drift | None:
     A trial is suspect when the check before it or the one after it moved: its figures were measured on a machine that
     was, or may have been, another.
     """
-    baseline = next((trial for trial in trials if _is_reference(trial)), None)
-    if baseline is None or baseline.capacity is None:
+    baseline = measured_baseline(trials)
+    if baseline is None or baseline.capacity is None or baseline.started_at is None:
         return None
     others = sorted((trial for trial in trials if _is_launched(trial)), key=_began)
     checks = tuple(_checks(baseline.capacity, _later(baseline), [_began(trial) for trial in others]))
     suspect = frozenset(trial.number for trial in others if _is_suspect(_began(trial), checks))
-    last = max((launch.started_at for launch in _later(baseline)), default=_began(baseline))
+    last = max((launch.started_at for launch in _later(baseline)), default=baseline.started_at)
     return Drift(checks, suspect, since=sum(_began(trial) > last for trial in others))
-
-
-def _is_reference(trial: Trial) -> bool:
-    return trial.role is TrialRole.BASELINE and trial.state is TrialState.MEASURED and trial.started_at is not None
 
 
 def _is_launched(trial: Trial) -> bool:

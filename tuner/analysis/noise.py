@@ -10,17 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tuner.analysis.assumed import BETWEEN_LAUNCHES, LATENCY_BETWEEN_LAUNCHES
 from tuner.analysis.contender import Contender, Use, tightest
 from tuner.analysis.normal import Z90
 from tuner.domain.measurement import Capacity, Distribution
 from tuner.domain.slo import Percentile, Slo
 from tuner.domain.trial import Purpose
 
-BETWEEN_LAUNCHES = 0.02
-"""Relative standard deviation of a capacity between launches of one configuration, assumed until launches were
-repeated: 1 to 3 % was seen on the CPU engine."""
-LATENCY_BETWEEN_LAUNCHES = 0.05
-"""The same of a latency percentile at the target rate."""
 _ASSUMED_FREEDOM = 2
 """The assumption weighs as much as three launches of one configuration (a moderated variance, Smyth 2004)."""
 _CORRELATION = 4.0

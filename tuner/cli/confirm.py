@@ -50,8 +50,7 @@ def confirm(
     """
     with chosen_study(db, study) as (reader, chosen):
         numbers = _numbers(reader.trials(chosen.id, load_points=False), trial or [])
-    changes = {"engine": {"vllm_python": vllm_python} if vllm_python else {}}
-    spec = with_changes(chosen.spec, changes)
+    spec = with_changes(chosen.spec, {}, vllm_python)
     run_study(spec, db, Telling(notify, metrics_port, metrics_host), lambda loop: loop.confirm(numbers, repeats))
 
 
@@ -61,10 +60,10 @@ def _numbers(trials: "Sequence[Trial]", wanted: "Sequence[int]") -> list[int]:
     Raises:
         InputError: one is not there, or has no figures; or there is no baseline.
     """
-    from tuner.domain.trial import TrialRole, TrialState
+    from tuner.domain.trial import TrialRole, TrialState, measured_baseline
 
     measured = {one.number: one for one in trials if one.state is TrialState.MEASURED}
-    if not any(one.role is TrialRole.BASELINE for one in measured.values()):
+    if measured_baseline(measured.values()) is None:
         raise InputError("the study has no measured baseline to compare with", advice="`tuner resume` measures it")
     missing = next((number for number in wanted if number not in measured), None)
     if missing is not None:

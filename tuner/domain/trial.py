@@ -186,6 +186,11 @@ class Trial(Frozen):
         )
 
 
+def measured_baseline(trials: Iterable[Trial]) -> Trial | None:
+    """Return the measured trial of vLLM's defaults, None before there is one."""
+    return next((one for one in trials if one.role is TrialRole.BASELINE and one.state is TrialState.MEASURED), None)
+
+
 def judged_attempt(attempts: Iterable[int], later: AbstractSet[int]) -> int:
     """Return which launch a trial is judged by: the last with load points that was for its own figures."""
     return max((attempt for attempt in attempts if attempt not in later), default=1)

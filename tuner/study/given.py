@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tuner.domain.flags import Flags, FlagValue
 from tuner.domain.space import BoolParameter, CategoricalParameter, FloatParameter, IntParameter, Parameter, SearchSpace
-from tuner.domain.trial import Trial, TrialRole, TrialState
+from tuner.domain.trial import Trial, TrialRole, TrialState, measured_baseline
 from tuner.space.feasibility import refusal
 from tuner.space.sampling import value_at
 
@@ -42,7 +42,7 @@ class Given:
         Args:
             history: the study's trials so far.
         """
-        if not any(trial.role is TrialRole.BASELINE and trial.state is TrialState.MEASURED for trial in history):
+        if measured_baseline(history) is None:
             yield Wanted(TrialRole.BASELINE, {})
         yield from _left(history, TrialRole.CANDIDATE, self.candidates)
         yield from _left(history, TrialRole.WARM_START, self.warm)

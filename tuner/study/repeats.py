@@ -1,7 +1,7 @@
 """What of a study is due to be measured again, and in which order.
 
 Owns the policy: a drift check every so many trials, and at the end the finalists and the baseline by turns. Pure: what
-was measured is handed in, launching is `tuner.study.loop`'s.
+was measured is handed in, launching is `tuner.study.repeating`'s.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tuner.analysis.drift import drift
 from tuner.domain.study import Repeats
-from tuner.domain.trial import Purpose, Trial, TrialRole, TrialState
+from tuner.domain.trial import Purpose, Trial, measured_baseline
 
 _SHARE = 4
 """Confirming takes at most one launch for so many of trials."""
@@ -50,7 +50,7 @@ def baseline(trials: Sequence[Trial]) -> Trial:
     Raises:
         LookupError: there is none.
     """
-    found = next((one for one in trials if one.role is TrialRole.BASELINE and one.state is TrialState.MEASURED), None)
+    found = measured_baseline(trials)
     if found is None:
         raise LookupError("no measured baseline")
     return found
