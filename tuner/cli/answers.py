@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuner.cli.emitting import EmitOption, print_form, refuse_both
-from tuner.cli.options import DEFAULT_DATABASE, Database, Json, SloOptions, StudyOption, parse_slos
+from tuner.cli.options import DEFAULT_DATABASE, Database, Headroom, Json, SloOptions, StudyOption, parse_slos
 from tuner.cli.stored import chosen_study, open_results
 from tuner.domain.errors import InputError
 
@@ -51,9 +51,7 @@ def register(app: typer.Typer) -> None:
 def best(
     target_rps: Annotated[float, typer.Option("--target-rps", help="Requests per second to serve.", min=1e-9)],
     slo: SloOptions = None,
-    headroom: Annotated[
-        float, typer.Option("--headroom", help="How many times the target rate must be sustained.", min=1.0)
-    ] = 2.0,
+    headroom: Headroom = 2.0,
     study: StudyOption = None,
     db: Database = DEFAULT_DATABASE,
     emit: EmitOption = None,

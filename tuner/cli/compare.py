@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuner.cli.options import DEFAULT_DATABASE, Json, SloOptions, parse_slos
+from tuner.cli.options import DEFAULT_DATABASE, Databases, Headroom, Json, SloOptions, parse_slos
 from tuner.domain.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,20 +34,13 @@ def compare(
         list[str] | None,
         typer.Argument(help="Studies, as NAME or FILE:NAME; without any, all of the files.", metavar="[STUDY]..."),
     ] = None,
-    db: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--db", help="Result file, or any SQLAlchemy URL; give it several times. [env: TUNER_DB]", metavar="PATH"
-        ),
-    ] = None,
+    db: Databases = None,
     slo: SloOptions = None,
     target_rps: Annotated[
         float | None,
         typer.Option("--target-rps", help="Requests per second to serve; without it the studies' own.", min=1e-9),
     ] = None,
-    headroom: Annotated[
-        float, typer.Option("--headroom", help="How many times the target rate must be sustained.", min=1.0)
-    ] = 2.0,
+    headroom: Headroom = 2.0,
     metric: Annotated[
         list[str] | None,
         typer.Option(

@@ -14,6 +14,15 @@ DEFAULT_DATABASE = "results.db"
 Database = Annotated[
     str, typer.Option("--db", envvar="TUNER_DB", help="Result file, or any SQLAlchemy URL.", metavar="PATH")
 ]
+Databases = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--db", help="Result file, or any SQLAlchemy URL; give it several times. [env: TUNER_DB]", metavar="PATH"
+    ),
+]
+Headroom = Annotated[
+    float, typer.Option("--headroom", help="How many times the target rate must be sustained.", min=1.0)
+]
 StudyOption = Annotated[
     str | None, typer.Option("--study", help="Which study; without it the only one, or the newest.", metavar="NAME")
 ]

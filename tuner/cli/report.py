@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuner.cli.compare import result_files
-from tuner.cli.options import SloOptions, parse_slos
+from tuner.cli.options import Databases, Headroom, SloOptions, parse_slos
 from tuner.domain.errors import SurroundingsError
 
 if TYPE_CHECKING:
@@ -39,19 +39,12 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where to write it; a file there is replaced.", metavar="FILE")
     ] = Path("report.html"),
-    db: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--db", help="Result file, or any SQLAlchemy URL; give it several times. [env: TUNER_DB]", metavar="PATH"
-        ),
-    ] = None,
+    db: Databases = None,
     slo: SloOptions = None,
     target_rps: Annotated[
         float | None, typer.Option("--target-rps", help="Requests per second; without it each study's own.", min=1e-9)
     ] = None,
-    headroom: Annotated[
-        float, typer.Option("--headroom", help="How many times the target rate must be sustained.", min=1.0)
-    ] = 2.0,
+    headroom: Headroom = 2.0,
 ) -> None:
     """Write one HTML page to show to others: the answer, its evidence, the night.
 

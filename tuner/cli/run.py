@@ -157,8 +157,7 @@ def resume(
         raise InputError(f"no study named {study!r} in it; there are: {names}", where=location.display)
     spec = stored.spec
     budget = {name: value for name, value in (("trials", trials), ("hours", hours), ("until", until)) if value}
-    changes = {"budget": budget, "engine": {"vllm_python": vllm_python} if vllm_python else {}}
-    run_study(with_changes(spec, changes), db, Telling(notify, metrics_port, metrics_host))
+    run_study(with_changes(spec, budget, vllm_python), db, Telling(notify, metrics_port, metrics_host))
 
 
 def _refine(
@@ -170,8 +169,7 @@ def _refine(
     name = study or (str(read_yaml(file).get("study", "")) if file else None)
     with chosen_study(db, name) as (_, chosen):
         slos = parse_slos(slo) or chosen.spec.slos
-    changes = {"engine": {"vllm_python": vllm_python} if vllm_python else {}}
-    run_study(with_changes(chosen.spec, changes), db, asked, lambda loop: loop.refine(slos))
+    run_study(with_changes(chosen.spec, {}, vllm_python), db, asked, lambda loop: loop.refine(slos))
 
 
 def _from_here(named: str | None) -> str | None:
@@ -237,8 +235,13 @@ def default_name(data: dict[str, Any]) -> str:
     return "-".join(part.strip("-.").lower() for part in kept if part)[:64] or "study"
 
 
-def with_changes(spec: "StudySpec", changes: dict[str, dict[str, Any]]) -> "StudySpec":
-    """Return the spec with some keys of its sections replaced, validated anew.
+def with_changes(spec: "StudySpec", budget: dict[str, Any], vllm_python: str | None) -> "StudySpec":
+    """Return a stored study's spec with what may change of it replaced where it is given, validated anew.
+
+    Args:
+        spec: The stored one.
+        budget: Bounds by name.
+        vllm_python: The interpreter that has vLLM now.
 
     Raises:
         InputError: a new value is impossible.
@@ -249,8 +252,9 @@ def with_changes(spec: "StudySpec", changes: dict[str, dict[str, Any]]) -> "Stud
     from tuner.domain.study import StudySpec
 
     data = spec.model_dump()
-    for section, values in changes.items():
-        data[section] |= values
+    data["budget"] |= budget
+    if vllm_python:
+        data["engine"]["vllm_python"] = vllm_python
     try:
         return StudySpec.model_validate(data)
     except ValidationError as error:
